@@ -1,0 +1,61 @@
+/**
+ * The only door to time. Everything else asks here, so that the simulator can own
+ * the clock. `now` is wall time, for people and records; `monotonicMs` is for
+ * measuring and never goes back.
+ */
+
+export interface Clock {
+  /** Milliseconds since 1970, wall clock. */
+  now(): number
+  /** Milliseconds from an arbitrary start, never going back; fractions allowed. */
+  monotonicMs(): number
+  /** Calls back once after delayMs. The returned function cancels. A timer does not keep the process alive when `background`. */
+  after(delayMs: number, callback: () => void, background?: boolean): () => void
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after(delayMs, callback, background = false) {
+    const timer = setTimeout(callback, delayMs)
+    if (background) timer.unref()
+    return () => clearTimeout(timer)
+  },
+}
+
+let current: Clock = systemClock
+
+/** Replaces the clock of this process; returns the function that puts the old one back. For the simulator. */
+export function installClock(clock: Clock): () => void {
+  const before = current
+  current = clock
+  return () => { current = before }
+}
+
+export const now = (): number => current.now()
+export const monotonicMs = (): number => current.monotonicMs()
+export const after: Clock['after'] = (delayMs, callback, background) => current.after(delayMs, callback, background)
+
+/** Resolves after delayMs, or at once (without an error) when the signal aborts. */
+export function sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal?.aborted) return resolve()
+    const done = () => { cancel(); signal?.removeEventListener('abort', done); resolve() }
+    const cancel = after(delayMs, done)
+    signal?.addEventListener('abort', done, { once: true })
+  })
+}
+
+/** Calls back again and again, periodMs after the last call ended, never overlapping. The returned function stops it. */
+export function every(periodMs: number, callback: () => void | Promise<void>): () => void {
+  let stopped = false
+  let cancel = () => {}
+  const next = () => {
+    cancel = after(periodMs, async () => {
+      await callback()
+      if (!stopped) next()
+    }, true)
+  }
+  next()
+  return () => { stopped = true; cancel() }
+}

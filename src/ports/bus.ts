@@ -1,0 +1,63 @@
+/**
+ * The bus port: events delivered to every subscribed consumer, at least once, in order
+ * per key.
+ *
+ * Contract
+ * - A published message reaches every consumer that subscribes to its name, also those
+ *   that were away when it was published; a new consumer starts at the beginning of what is kept.
+ * - Messages of one key reach a consumer in the order of their commits; of different keys, in any order.
+ * - `handle` gets a batch and either resolves (all are done) or rejects (none is): after a
+ *   rejection the messages come again, one at a time. One that fails `attemptsMax` times
+ *   becomes a dead letter; meanwhile only the messages of its key wait.
+ * - Publishing the same id twice delivers it at least once: consumers keep an inbox.
+ * - `stop` waits for the running batch; what was not handled comes again after the next start.
+ */
+import type { Message } from './database.ts'
+
+export interface Subscription {
+  /** Consumers with the same name share the work; each message goes to one of them. */
+  readonly consumer: string
+  /** Message names, `<service>.<event>`; of kind job when `kind` is 'job' (all names). */
+  readonly names: readonly string[] | 'jobs'
+  readonly attemptsMax: number
+  /** Delay before another try of a failed message: base doubled each time up to cap, in milliseconds. */
+  readonly backoff: { readonly baseMs: number; readonly capMs: number }
+  handle(batch: readonly Message[]): Promise<void>
+}
+
+export interface Subscribed {
+  stop(): Promise<void>
+}
+
+export interface Depth {
+  /** Committed and not yet handled. */
+  readonly waiting: number
+  readonly oldestAgeMs: number
+  readonly parked: number
+  readonly dead: number
+}
+
+export interface DeadLetter {
+  readonly consumer: string
+  readonly message: Message
+  readonly attempts: number
+  readonly error: string
+  readonly atMs: number
+}
+
+export interface Bus {
+  open(): Promise<void>
+  close(): Promise<void>
+  /** Appends messages outside a command. Commands append through their transaction. */
+  publish(messages: readonly Message[]): Promise<void>
+  subscribe(subscription: Subscription): Promise<Subscribed>
+  /**
+   * True as soon as the consumer has handled everything that was committed before this call;
+   * false when that takes longer than timeoutMs.
+   */
+  caughtUp(consumer: string, timeoutMs: number): Promise<boolean>
+  depth(consumer: string): Promise<Depth>
+  deadLetters(consumer: string, limit: number): Promise<DeadLetter[]>
+  /** Delivers a dead letter again; false when there is none. */
+  replay(consumer: string, messageId: string): Promise<boolean>
+}

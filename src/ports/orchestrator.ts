@@ -1,0 +1,35 @@
+/**
+ * The orchestrator port: makes the processes that run be the processes that are wanted.
+ *
+ * Contract
+ * - `apply` is idempotent: it starts what is missing, stops what is no longer wanted, leaves
+ *   the rest alone, and resolves when every wanted process is ready.
+ * - A process that ends unasked is started again, after a backoff that grows while it
+ *   keeps ending within restartWindowMs of its start.
+ * - `stop` ends everything, gracefully first, and resolves when nothing runs.
+ */
+
+export interface ProcessSpec {
+  readonly name: string
+  readonly replicas: number
+  /** Program and arguments; the first is a file for Node. */
+  readonly command: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** Hand down the listening socket of this address, when given. */
+  readonly listen?: { readonly host: string; readonly port: number } | undefined
+}
+
+export interface ProcessState {
+  readonly name: string
+  readonly replica: number
+  readonly pid: number | null
+  readonly state: 'starting' | 'ready' | 'draining' | 'backing-off' | 'stopped'
+  readonly restarts: number
+  readonly startedAtMs: number
+}
+
+export interface Orchestrator {
+  apply(processes: readonly ProcessSpec[]): Promise<void>
+  observe(): readonly ProcessState[]
+  stop(graceMs: number): Promise<void>
+}

@@ -1,0 +1,57 @@
+/**
+ * The transport port: a call from one service to an intent of another.
+ *
+ * Contract
+ * - The input and the answer are JSON values; the callee sees an equal value, never the same object it could change for the caller.
+ * - A refusal of the callee arrives as a TenfoldError with the same code, message, fields and issues.
+ * - Deadline, trace, caller and idempotency key travel with the call. A call whose deadline
+ *   has passed is not delivered: DEADLINE_EXCEEDED.
+ * - A transport may deliver a call twice only when it is `repeatable`.
+ */
+
+export interface CallMetadata {
+  /** How long the callee has, in milliseconds; relative, so that clocks may differ. */
+  readonly timeoutMs: number
+  readonly traceparent: string
+  readonly requestId: string
+  readonly caller: Caller | null
+  /** The consistency token of the session. */
+  readonly token?: string | undefined
+  readonly idempotencyKey?: string | undefined
+  /** How many calls led here; a cycle ends at limits.callDepthMax. */
+  readonly depth: number
+  readonly priority: Priority
+}
+
+export type Priority = 'critical' | 'normal' | 'low'
+
+/** Who calls: made by the application's `authenticate`. */
+export interface Caller {
+  readonly id: string
+  readonly [claim: string]: unknown
+}
+
+export interface Call {
+  /** `<service>.<intent>`. */
+  readonly intent: string
+  readonly input: unknown
+  readonly metadata: CallMetadata
+  /** True for queries and for commands with an idempotency key. */
+  readonly repeatable: boolean
+}
+
+export interface Answer {
+  readonly output: unknown
+  /** The merged consistency token, when the callee wrote. */
+  readonly token?: string | undefined
+}
+
+export type Receiver = (call: Call) => Promise<Answer>
+
+export interface Transport {
+  open(): Promise<void>
+  close(): Promise<void>
+  /** Registers who answers the calls to the named services. */
+  serve(services: readonly string[], receiver: Receiver): void
+  call(call: Call): Promise<Answer>
+}
