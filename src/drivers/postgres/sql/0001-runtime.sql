@@ -91,12 +91,6 @@ CREATE TABLE tenfold.lease (
   granted_at timestamptz NOT NULL DEFAULT now()
 );
 
--- A schedule fires once per slot and cluster: whoever inserts the slot enqueues the job.
-CREATE TABLE tenfold.schedule_slot (
-  schedule text NOT NULL,
-  slot     timestamptz NOT NULL,
-  PRIMARY KEY (schedule, slot)
-);
 
 -- Refuses a write to a row of another bucket than the transaction's (`tenfold.bucket`).
 -- Attached to every keyed table, with the comparison in the trigger's WHEN so that the

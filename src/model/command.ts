@@ -1,0 +1,32 @@
+/** A command writes: exactly one transaction on the shard that owns its key (I1). */
+import type { CommandContext } from './context.ts'
+import type { Accepted, Auth, Declared, HttpRoute, Key, Parsed, Policy, Schema, UserOf } from './intent.ts'
+
+export interface CommandDefinition<Tables, I extends Schema, O extends Schema, A extends Auth> extends Policy {
+  readonly http?: HttpRoute
+  readonly auth?: A
+  /** HTTP status of success. Default 200; 204 sends no body. */
+  readonly status?: number
+  readonly input: I
+  readonly output: O
+  /** The key whose bucket the transaction writes to. */
+  key(input: Parsed<I>, caller: { readonly user: UserOf<A> }): Key
+  readonly summary?: string
+  run(context: CommandContext<Tables, UserOf<A>>, input: Parsed<I>): Promise<Accepted<O>>
+}
+
+export interface Command<I = unknown, O = unknown> extends Declared<'command'> {
+  readonly definition: AnyCommandDefinition
+  readonly $types?: { readonly input: I; readonly output: O }
+}
+
+export interface AnyCommandDefinition extends Policy {
+  readonly http?: HttpRoute
+  readonly auth?: Auth
+  readonly status?: number
+  readonly input: Schema
+  readonly output: Schema
+  key(input: never, caller: never): Key
+  readonly summary?: string
+  run(context: never, input: never): unknown
+}

@@ -1,0 +1,128 @@
+/**
+ * The manifest: everything an application declares, as plain data, obtained by importing
+ * it. Routes, OpenAPI, client, checks and plans come from here. `checkApplication` lists
+ * what is declared wrongly, each with its place and its mend.
+ */
+import { fault } from '../base/errors.ts'
+import { limits } from '../base/limits.ts'
+import type { Method } from '../ports/ingress.ts'
+import type { Application } from './app.ts'
+import type { Command } from './command.ts'
+import type { Event, Subscription } from './event.ts'
+import type { Auth, Declared, HttpRoute, Kind, Schema } from './intent.ts'
+import type { Job } from './job.ts'
+import type { Projection } from './projection.ts'
+import type { Query } from './query.ts'
+
+export interface ManifestIntent {
+  readonly name: string
+  readonly kind: Kind
+  readonly service: string
+  readonly http?: { readonly method: Method; readonly path: string }
+  readonly auth?: Auth
+  readonly status?: number
+  readonly deadlineMs?: number
+  readonly cron?: string
+  /** The events a subscription or projection reacts to. */
+  readonly on?: readonly string[]
+  readonly declaredAt: string
+}
+
+export interface Manifest {
+  readonly application: string
+  readonly services: readonly string[]
+  readonly intents: readonly ManifestIntent[]
+}
+
+export function parseRoute(route: HttpRoute): { method: Method; path: string } {
+  const [method, path] = route.split(' ') as [Method, string]
+  return { method, path }
+}
+
+export function manifestOf(app: Application): Manifest {
+  return {
+    application: app.name,
+    services: app.services.map(one => one.name),
+    intents: [...app.intents.values()].map(describe),
+  }
+}
+
+function describe(intent: Declared): ManifestIntent {
+  const base = { name: intent.name, kind: intent.kind, service: intent.service.name, declaredAt: intent.declaredAt }
+  if (intent.kind === 'query' || intent.kind === 'command') {
+    const { http, auth = 'none', status = 200, deadlineMs } = (intent as Query | Command).definition
+    const standard = intent.kind === 'query' ? limits.queryDeadlineMs : limits.commandDeadlineMs
+    return { ...base, auth, status, deadlineMs: deadlineMs ?? standard, ...(http ? { http: parseRoute(http) } : {}) }
+  }
+  if (intent.kind === 'job') {
+    const { cron, deadlineMs = limits.jobDeadlineMs } = (intent as Job).definition
+    return { ...base, deadlineMs, ...(cron ? { cron } : {}) }
+  }
+  if (intent.kind === 'subscription') return { ...base, on: [(intent as Subscription).definition.on.name] }
+  if (intent.kind === 'projection') return { ...base, on: (intent as Projection).definition.on.map(event => event.name) }
+  return base
+}
+
+/** Everything declared wrongly; empty when all is well. */
+export function checkApplication(app: Application): string[] {
+  return [...app.faults, ...routeFaults(app), ...[...app.intents.values()].flatMap(intent => intentFaults(app, intent))]
+}
+
+/** Throws DECLARATION_FAULT with every fault when there is one. */
+export function assertApplication(app: Application): void {
+  const faults = checkApplication(app)
+  if (faults.length > 0) throw fault('DECLARATION_FAULT', `the application '${app.name}' is declared wrongly:\n  - ${faults.join('\n  - ')}`)
+}
+
+function routeFaults(app: Application): string[] {
+  const seen = new Map<string, Declared>()
+  const faults: string[] = []
+  for (const intent of app.intents.values()) {
+    if (intent.kind !== 'query' && intent.kind !== 'command') continue
+    const { http } = (intent as Query | Command).definition
+    if (!http) continue
+    const shape = http.replace(/:[^/]+/g, ':')
+    const other = seen.get(shape)
+    if (other) faults.push(`${intent.declaredAt}: ${intent.name} and ${other.name} (${other.declaredAt}) both answer '${http}'; change one route`)
+    seen.set(shape, intent)
+    if (!/^(GET|POST|PUT|PATCH|DELETE) \/\S*$/.test(http)) faults.push(`${intent.declaredAt}: ${intent.name}: '${http}' is not a route; write 'GET /path/:parameter'`)
+    if (intent.kind === 'command' && http.startsWith('GET ')) faults.push(`${intent.declaredAt}: ${intent.name} is a command behind GET, which clients may repeat; use POST, PUT, PATCH or DELETE`)
+    for (const prefix of Object.keys(app.options.mounts ?? {})) {
+      const path = http.slice(http.indexOf(' ') + 1)
+      if (path === prefix || path.startsWith(`${prefix}/`)) faults.push(`${intent.declaredAt}: ${intent.name} lies below the mount '${prefix}'; move one of them`)
+    }
+  }
+  return faults
+}
+
+function intentFaults(app: Application, intent: Declared): string[] {
+  const at = `${intent.declaredAt}: ${intent.name}`
+  const faults: string[] = []
+  if (intent.kind === 'command' && typeof (intent as Command).definition.key !== 'function') {
+    faults.push(`${at}: a command needs a key; add key: input => …, the thing whose rows it writes`)
+  }
+  if (intent.kind === 'query') {
+    const { key, scatter, reads = [] } = (intent as Query).definition
+    if (!key && !scatter) faults.push(`${at}: a query needs a key or 'scatter: true'; say which rows it reads`)
+    if (key && scatter) faults.push(`${at}: a query has a key or is scatter, not both; take one out`)
+    for (const projection of reads) {
+      if (projection.service !== intent.service) faults.push(`${at}: reads a projection of '${projection.service.name}'; a service reads its own tables only (I6): call a query of that service`)
+    }
+  }
+  if (intent.kind === 'query' || intent.kind === 'command') {
+    const { auth, http, input, output } = (intent as Query | Command).definition
+    if (auth && auth !== 'none' && !app.options.authenticate) faults.push(`${at}: auth is '${auth}' but the application has no authenticate; add it to application()`)
+    if (http) for (const [label, schema] of [['input', input], ['output', output]] as const) if (!isSchema(schema)) faults.push(`${at}: ${label} is not a Standard Schema; use for instance z.object({…})`)
+  }
+  const events = intent.kind === 'subscription' ? [(intent as Subscription).definition.on] : intent.kind === 'projection' ? (intent as Projection).definition.on : []
+  for (const event of events) if (!knows(app, event)) faults.push(`${at}: reacts to an event that no service of this application exports${event?.declaredAt ? ` (${event.declaredAt})` : ''}; list its service in application()`)
+  return faults
+}
+
+function knows(app: Application, event: Event | undefined): boolean {
+  return event !== undefined && event.name !== '' && app.intents.get(event.name) === event
+}
+
+function isSchema(value: unknown): value is Schema {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value
+}

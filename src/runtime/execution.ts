@@ -1,0 +1,134 @@
+/**
+ * Builds the contexts that handlers get. Everything costly is made on first use, since
+ * most calls use one statement and nothing else.
+ */
+import type { Kysely } from 'kysely'
+import { fault } from '../base/errors.ts'
+import { newId } from '../base/id.ts'
+import type { Logger } from '../base/log.ts'
+import { now } from '../base/time.ts'
+import type { CommandContext, HandlerContext, ProjectionContext, QueryContext, Sql } from '../model/context.ts'
+import type { Declared, Key } from '../model/intent.ts'
+import { routed } from '../model/key.ts'
+import type { Database, Transaction } from '../ports/database.ts'
+import type { Caller, CallMetadata, Transport } from '../ports/transport.ts'
+import type { Deadline } from './deadline.ts'
+import { kyselyOver, sqlOver } from './sql.ts'
+import type { RunStatement } from './sql.ts'
+import { traceIdOf } from './trace.ts'
+import type { UnitOfWork } from './unit-of-work.ts'
+
+export interface Surroundings {
+  readonly database: Database
+  readonly transport: Transport
+  readonly log: Logger
+}
+
+/** One run of one intent. */
+export interface Execution {
+  readonly intent: Declared
+  readonly metadata: CallMetadata
+  /** Null where the intent's auth is none, even when the call has a caller: that one travels on to nested calls. */
+  readonly user: Caller | null
+  readonly deadline: Deadline
+  readonly bucket: number | null
+}
+
+/** What every context shares. Getters keep the unused parts free. */
+class BaseContext {
+  readonly user: unknown
+  readonly bucket: number | null
+  readonly requestId: string
+  readonly sql: Sql
+  readonly claimed: (scope: string, value: string) => Promise<string | null>
+  readonly #run: RunStatement
+  readonly #execution: Execution
+  readonly #surroundings: Surroundings
+  readonly #startedAtMs = now()
+  #db: Kysely<unknown> | undefined
+  #log: Logger | undefined
+  #calls = 0
+
+  constructor(surroundings: Surroundings, execution: Execution, run: RunStatement) {
+    this.#surroundings = surroundings
+    this.#execution = execution
+    this.#run = run
+    this.user = execution.user
+    this.bucket = execution.bucket
+    this.requestId = execution.metadata.requestId
+    this.sql = sqlOver(run)
+    this.claimed = (scope, value) => surroundings.database.claimed(execution.intent.service.name, scope, value)
+  }
+
+  get db(): Kysely<unknown> {
+    return this.#db ??= kyselyOver(this.#run, this.#execution.bucket, this.#execution.intent.service.options.reference ?? [])
+  }
+
+  get now(): Date { return new Date(this.#startedAtMs) }
+
+  get log(): Logger {
+    const { metadata, intent } = this.#execution
+    return this.#log ??= this.#surroundings.log.child({ intent: intent.name, requestId: metadata.requestId, traceId: traceIdOf(metadata.traceparent) })
+  }
+
+  get signal(): AbortSignal { return this.#execution.deadline.signal }
+
+  bucketOf(key: Key): number { return routed(key).bucket }
+
+  async call(target: Declared, input: unknown): Promise<unknown> {
+    const { metadata, deadline } = this.#execution
+    if (!target.name) throw new Error('the called intent is not exported by a service of this application')
+    const isCommand = target.kind === 'command'
+    const idempotencyKey = isCommand ? `${metadata.idempotencyKey ?? metadata.requestId}/${this.#calls++}` : undefined
+    const answer = await this.#surroundings.transport.call({
+      intent: target.name, input, repeatable: true,
+      metadata: { ...metadata, idempotencyKey, depth: metadata.depth + 1, timeoutMs: deadline.remainingMs() },
+    })
+    return answer.output
+  }
+}
+
+export function queryContext(surroundings: Surroundings, execution: Execution): QueryContext {
+  const service = execution.intent.service.name
+  const run: RunStatement = statement => {
+    execution.deadline.check()
+    return surroundings.database.query(service, statement)
+  }
+  return new BaseContext(surroundings, execution, run) as unknown as QueryContext
+}
+
+class WritingContext extends BaseContext {
+  readonly #work: UnitOfWork
+
+  constructor(surroundings: Surroundings, execution: Execution, work: UnitOfWork) {
+    super(surroundings, execution, statement => work.run(statement))
+    this.#work = work
+  }
+
+  emit(event: never, payload: unknown, options?: { key?: Key }): void { this.#work.emit(event, payload, options?.key) }
+  enqueue(job: never, input: unknown, options?: { afterMs?: number }): void { this.#work.enqueue(job, input, options?.afterMs) }
+  newId(): string { return newId(this.bucket!) }
+  async claim(scope: string, value: string, owner: string): Promise<void> { await (await this.#work.transaction()).claim({ scope, value, owner }) }
+  async unclaim(scope: string, value: string, owner: string): Promise<void> { await (await this.#work.transaction()).unclaim({ scope, value, owner }) }
+}
+
+export function writingContext(surroundings: Surroundings, execution: Execution, work: UnitOfWork): CommandContext & HandlerContext {
+  return new WritingContext(surroundings, execution, work) as unknown as CommandContext & HandlerContext
+}
+
+/** A projection writes rows of many keys of one shard: no bucket is given, each row names its own. */
+export function projectionContext(surroundings: Surroundings, intent: Declared, transaction: Transaction): ProjectionContext {
+  const run: RunStatement = statement => transaction.query(statement)
+  let db: Kysely<unknown> | undefined
+  return {
+    get db() { return db ??= kyselyOver(run, null, []) },
+    sql: sqlOver(run),
+    log: surroundings.log.child({ intent: intent.name }),
+    bucketOf: key => routed(key).bucket,
+    now: new Date(now()),
+  }
+}
+
+export function assertDepth(metadata: CallMetadata, depthMax: number): void {
+  if (metadata.depth > depthMax) throw fault('DEADLINE_EXCEEDED', `${metadata.depth} nested calls: the services call each other in a circle`)
+}

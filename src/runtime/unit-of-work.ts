@@ -1,0 +1,91 @@
+/**
+ * One transaction of a command, job or handler, with what it emits and enqueues.
+ *
+ * The transaction begins with the first statement, so that hashing or a call made before
+ * it holds no connection. Messages are collected and appended just before COMMIT (I2).
+ *
+ *   new ── first statement ──▶ open ── finish ──▶ committed
+ *    └──────── finish without statements or messages: nothing to commit
+ */
+import { bucketOf, newId } from '../base/id.ts'
+import { now } from '../base/time.ts'
+import type { Event } from '../model/event.ts'
+import type { Key } from '../model/intent.ts'
+import type { Job } from '../model/job.ts'
+import { routed } from '../model/key.ts'
+import type { Database, Message, Result, Statement, Transaction, TransactionScope } from '../ports/database.ts'
+import { parseOwn } from './schema.ts'
+
+export class UnitOfWork {
+  readonly #database: Database
+  readonly #scope: TransactionScope & { readonly bucket: number }
+  readonly #key: string
+  readonly #traceparent: string
+  readonly #pending: (() => Promise<Message>)[] = []
+  #opening: Promise<Transaction> | undefined
+  #finished: Promise<void> | undefined
+  #end: { resolve(): void; reject(error: unknown): void } | undefined
+
+  constructor(database: Database, scope: TransactionScope & { readonly bucket: number }, key: string, traceparent: string) {
+    this.#database = database
+    this.#scope = scope
+    this.#key = key
+    this.#traceparent = traceparent
+  }
+
+  /** True when a transaction has begun. */
+  get begun(): boolean { return this.#opening !== undefined }
+
+  transaction(): Promise<Transaction> {
+    return this.#opening ??= new Promise<Transaction>((opened, failed) => {
+      this.#finished = this.#database.transaction(this.#scope, transaction => {
+        opened(transaction)
+        return new Promise<void>((resolve, reject) => { this.#end = { resolve, reject } })
+      })
+      // Before it opened, the failure belongs to whoever asked for it; afterwards to `finish`.
+      this.#finished.catch(failed)
+    })
+  }
+
+  async run<Row>(statement: Statement): Promise<Result<Row>> {
+    return (await this.transaction()).query<Row>(statement)
+  }
+
+  emit(event: Event, payload: unknown, key?: Key): void {
+    const target = key === undefined ? { key: this.#key, bucket: this.#scope.bucket } : routed(key)
+    this.#pending.push(async () => ({
+      id: newId(target.bucket), kind: 'event', name: event.name, ...target, atMs: now(), traceparent: this.#traceparent,
+      payload: await parseOwn(event.schema, payload, `the payload of ${event.name}`),
+    }))
+  }
+
+  enqueue(job: Job, input: unknown, afterMs: number | undefined): void {
+    const key = job.definition.key as ((input: unknown) => Key) | undefined
+    const id = newId(key ? routed(key(input)).bucket : this.#scope.bucket)
+    this.#pending.push(async () => ({
+      id, kind: 'job', name: job.name, key: key ? routed(key(input)).key : id, bucket: key ? routed(key(input)).bucket : bucketOf(id),
+      atMs: now(), traceparent: this.#traceparent, runAtMs: afterMs ? now() + afterMs : undefined,
+      payload: await parseOwn(job.definition.input, input, `the input of ${job.name}`),
+    }))
+  }
+
+  /** Appends the messages and commits; true when something was committed. */
+  async finish(): Promise<boolean> {
+    if (this.#pending.length > 0) {
+      const messages = await Promise.all(this.#pending.map(make => make()))
+      await (await this.transaction()).append(messages)
+    }
+    if (!this.#opening) return false
+    await this.#opening
+    this.#end!.resolve()
+    await this.#finished
+    return true
+  }
+
+  async abandon(error: unknown): Promise<void> {
+    if (!this.#opening) return
+    await this.#opening.catch(() => {})
+    this.#end?.reject(error)
+    await this.#finished?.catch(() => {})
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Jobs. The relay carries what commands enqueued from the outbox to the queue; the worker
+ * claims and runs them; the scheduler enqueues the jobs with a cron line, once per slot
+ * and cluster, because the inbox knows each slot by an id that every process computes alike.
+ */
+import { createHash } from 'node:crypto'
+import { Cron } from 'croner'
+import { bucketOf } from '../base/id.ts'
+import { limits } from '../base/limits.ts'
+import { monotonicMs, now, sleep } from '../base/time.ts'
+import type { Application } from '../model/app.ts'
+import type { Key } from '../model/intent.ts'
+import type { Job } from '../model/job.ts'
+import { routed } from '../model/key.ts'
+import type { Bus, Subscribed } from '../ports/bus.ts'
+import type { Attempt, Queue, Working } from '../ports/queue.ts'
+import { metadataFor } from './consumers.ts'
+import { Deadline } from './deadline.ts'
+import { writingContext } from './execution.ts'
+import type { Execution, Surroundings } from './execution.ts'
+import { traceparentFrom } from './trace.ts'
+import { UnitOfWork } from './unit-of-work.ts'
+import { parse } from './schema.ts'
+
+export interface WorkerOptions extends Surroundings {
+  readonly app: Application
+  readonly queue: Queue
+  readonly services: readonly string[]
+  readonly concurrency: number
+}
+
+const jobsOf = (app: Application, services: readonly string[]): Job[] =>
+  [...app.intents.values()].filter(intent => intent.kind === 'job' && services.includes(intent.service.name)) as Job[]
+
+/** Moves jobs from the outbox to the queue, in batches. */
+export function startRelay(options: { readonly app: Application; readonly bus: Bus; readonly queue: Queue }): Promise<Subscribed> {
+  return options.bus.subscribe({
+    consumer: 'tenfold.jobs', names: 'jobs', attemptsMax: Number.MAX_SAFE_INTEGER, backoff: { baseMs: 50, capMs: 5_000 },
+    handle: batch => options.queue.enqueue(batch.map(message => {
+      const job = options.app.intents.get(message.name) as Job | undefined
+      return { id: message.id, name: message.name, payload: message.payload, runAtMs: message.runAtMs, attemptsMax: job?.definition.attemptsMax ?? limits.jobAttemptsMax }
+    })),
+  })
+}
+
+export async function startWorker(options: WorkerOptions): Promise<Working> {
+  const jobs = new Map(jobsOf(options.app, options.services).map(job => [job.name, job]))
+  if (jobs.size === 0) return { stop: async () => {} }
+  return options.queue.work({
+    names: [...jobs.keys()], concurrency: options.concurrency,
+    handle: attempt => runJob(options, jobs.get(attempt.job.name)!, attempt),
+  })
+}
+
+async function runJob(options: WorkerOptions, intent: Job, { job }: Attempt): Promise<void> {
+  const input = await parse(intent.definition.input, job.payload)
+  const deadline = new Deadline(intent.definition.deadlineMs ?? limits.jobDeadlineMs)
+  const key = intent.definition.key as ((input: unknown) => Key) | undefined
+  const target = key ? routed(key(input)) : { key: job.id, bucket: bucketOf(job.id) }
+  const traceparent = traceparentFrom(undefined)
+  const scope = { service: intent.service.name, bucket: target.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
+  const work = new UnitOfWork(options.database, scope, target.key, traceparent)
+  const execution: Execution = { intent, deadline, bucket: target.bucket, user: null, metadata: metadataFor(job, traceparent, deadline) }
+  const run = intent.definition.run as (context: unknown, input: unknown) => Promise<void>
+  const seen = { id: job.id, bucket: target.bucket }
+  try {
+    if (!intent.definition.outside) {
+      const fresh = await (await work.transaction()).firstSeen(intent.name, [seen])
+      if (!fresh.has(job.id)) return await work.abandon(new Error('done before'))
+    }
+    await deadline.race(run(writingContext(options, execution, work), input))
+    await work.finish()
+  } catch (error) {
+    await work.abandon(error)
+    throw error
+  }
+}
+
+/** Enqueues the scheduled jobs. A slot that passes while no process runs is not made up for. */
+export function startScheduler(options: WorkerOptions): { stop(): Promise<void> } {
+  const stopping = new AbortController()
+  const loops = jobsOf(options.app, options.services).filter(job => job.definition.cron).map(job => schedule(options, job, stopping.signal))
+  return { stop: async () => { stopping.abort(); await Promise.all(loops) } }
+}
+
+async function schedule(options: WorkerOptions, job: Job, signal: AbortSignal): Promise<void> {
+  const cron = new Cron(job.definition.cron!, { timezone: 'UTC', paused: true })
+  for (let slot = cron.nextRun(new Date(now())); slot && !signal.aborted; slot = cron.nextRun(slot)) {
+    // Long waits in steps: timers overflow after 24 days, and the wall clock may be set.
+    while (slot.getTime() > now() && !signal.aborted) await sleep(Math.min(slot.getTime() - now(), 60_000), signal)
+    if (signal.aborted) return
+    await fire(options, job, slot).catch((error: unknown) => options.log.error({ err: error, job: job.name, slot }, 'a schedule could not fire'))
+  }
+}
+
+async function fire(options: WorkerOptions, job: Job, slot: Date): Promise<void> {
+  const id = slotId(job.name, slot)
+  const bucket = bucketOf(job.name)
+  const scope = { service: job.service.name, bucket, deadlineMonotonicMs: monotonicMs() + limits.commandDeadlineMs }
+  await options.database.transaction(scope, async transaction => {
+    const fresh = await transaction.firstSeen(`schedule:${job.name}`, [{ id, bucket }])
+    if (fresh.has(id)) await transaction.append([{ id, kind: 'job', name: job.name, key: job.name, bucket, payload: {}, atMs: slot.getTime() }])
+  })
+}
+
+/** The same id in every process for one slot of one schedule. */
+function slotId(name: string, slot: Date): string {
+  const hex = createHash('sha256').update(`${name} ${slot.toISOString()}`).digest('hex')
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
+}
