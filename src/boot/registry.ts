@@ -1,0 +1,46 @@
+/** Port × driver: the one table that knows which engine stands behind which name in a topology. */
+import type { Logger } from '../base/log.ts'
+import { openHttpIngress } from '../drivers/http/ingress.ts'
+import { openMemoryCache } from '../drivers/memory/cache.ts'
+import { openSerialisingTransport } from '../drivers/memory/serialising-transport.ts'
+import { openMemoryTransport } from '../drivers/memory/transport.ts'
+import { openPostgresBus } from '../drivers/postgres/bus.ts'
+import { openPostgresDatabase } from '../drivers/postgres/database.ts'
+import { openPostgresLeases } from '../drivers/postgres/lease.ts'
+import { openPostgresQueue } from '../drivers/postgres/queue.ts'
+import type { Bus } from '../ports/bus.ts'
+import type { Cache } from '../ports/cache.ts'
+import type { Database } from '../ports/database.ts'
+import type { Ingress } from '../ports/ingress.ts'
+import type { Leases } from '../ports/lease.ts'
+import type { Queue } from '../ports/queue.ts'
+import type { Transport } from '../ports/transport.ts'
+import type { Ports } from '../topology/topology.ts'
+
+export interface Engines {
+  readonly database: Database
+  readonly cache: Cache
+  readonly queue: Queue
+  readonly bus: Bus
+  readonly leases: Leases
+  readonly transport: Transport
+  readonly ingress: Ingress
+}
+
+/** Makes the drivers that a topology names; nothing is opened yet. */
+export function driversOf(ports: Ports, databaseUrl: string, log: Logger): Engines {
+  const database = openPostgresDatabase({ url: databaseUrl, log })
+  const transports = {
+    memory: () => openMemoryTransport(),
+    serialising: () => openSerialisingTransport({ retries: ports.transport.driver === 'serialising' ? ports.transport.retries : 0 }),
+  }
+  return {
+    database,
+    cache: openMemoryCache({ bytesMax: ports.cache.bytesMax }),
+    queue: openPostgresQueue({ url: databaseUrl, log }),
+    bus: openPostgresBus({ url: databaseUrl, log, onAppended: database.onAppended }),
+    leases: openPostgresLeases({ url: databaseUrl, log }),
+    transport: transports[ports.transport.driver](),
+    ingress: openHttpIngress({ log }),
+  }
+}

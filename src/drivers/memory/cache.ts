@@ -1,0 +1,71 @@
+/**
+ * The cache port in the process: an LRU with a byte budget. A generation is a counter of
+ * invalidations: a value read before its tag was invalidated is older than the tag's last
+ * generation and is not kept.
+ */
+import { LRUCache } from 'lru-cache'
+import { now } from '../../base/time.ts'
+import type { Cache, CacheEntry } from '../../ports/cache.ts'
+
+interface Kept extends CacheEntry { readonly tags: readonly string[] }
+
+/** Beyond this many remembered tags all are forgotten at once, and sets begun before that are refused. */
+const tagsMax = 100_000
+const overheadBytes = 128
+
+export function openMemoryCache(options: { readonly bytesMax: number }): Cache {
+  const byTag = new Map<string, Set<string>>()
+  const invalidated = new Map<string, number>()
+  let generation = 0
+  let floor = 0
+  let hits = 0
+  let misses = 0
+  let evictions = 0
+  const entries = new LRUCache<string, Kept>({
+    maxSize: options.bytesMax,
+    sizeCalculation: (entry, key) => entry.value.length + Buffer.byteLength(key) + overheadBytes,
+    dispose(entry, key, reason) {
+      if (reason === 'evict') evictions++
+      for (const tag of entry.tags) {
+        const keys = byTag.get(tag)
+        keys?.delete(key)
+        if (keys?.size === 0) byTag.delete(tag)
+      }
+    },
+  })
+  return {
+    open: async () => {},
+    close: async () => { entries.clear() },
+    begin: () => generation,
+    async get(key) {
+      const entry = entries.get(key)
+      if (entry && entry.expiresAtMs > now()) { hits++; return entry }
+      misses++
+      if (entry) entries.delete(key)
+      return null
+    },
+    async set({ key, value, ttlMs, tags, generation: begun }) {
+      entries.delete(key)
+      if (begun < floor || tags.some(tag => (invalidated.get(tag) ?? 0) > begun)) return false
+      if (value.length + Buffer.byteLength(key) + overheadBytes > options.bytesMax) return false
+      entries.set(key, { value, storedAtMs: now(), expiresAtMs: now() + ttlMs, tags })
+      for (const tag of tags) {
+        const keys = byTag.get(tag)
+        if (keys) keys.add(key)
+        else byTag.set(tag, new Set([key]))
+      }
+      return true
+    },
+    async delete(key) { entries.delete(key) },
+    async invalidate(tags) {
+      generation++
+      if (invalidated.size + tags.length > tagsMax) { invalidated.clear(); floor = generation }
+      for (const tag of tags) {
+        invalidated.set(tag, generation)
+        for (const key of [...byTag.get(tag) ?? []]) entries.delete(key)
+      }
+    },
+    async clear() { floor = ++generation; entries.clear() },
+    stats: () => ({ entries: entries.size, bytes: entries.calculatedSize, bytesMax: options.bytesMax, hits, misses, evictions }),
+  }
+}

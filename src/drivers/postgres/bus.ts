@@ -1,0 +1,119 @@
+/** The bus port on Postgres: the outbox itself is the log, each consumer reads it by a cursor of its own. */
+import pg from 'pg'
+import { limits } from '../../base/limits.ts'
+import type { Logger } from '../../base/log.ts'
+import { after, monotonicMs, sleep } from '../../base/time.ts'
+import type { Bus } from '../../ports/bus.ts'
+import { Consumer } from './consumer.ts'
+import { ConsumerStore, reaches } from './consumer-store.ts'
+import type { LogPosition } from './consumer-store.ts'
+import { refusalOf } from './refusal.ts'
+import { appendStatement } from './transaction.ts'
+
+export interface PostgresBusOptions {
+  readonly url: string
+  readonly log: Logger
+  /** How often to look when nothing wakes the consumers. */
+  readonly pollMs?: number
+  /** Registers a call-back for commits of this process. */
+  readonly onAppended?: (callback: () => void) => () => void
+}
+
+const reconnectMs = 200
+const remotePollMs = 5
+
+export function openPostgresBus(options: PostgresBusOptions): Bus {
+  const { url, log, pollMs = 250 } = options
+  const pool = new pg.Pool({ connectionString: url, max: 4, connectionTimeoutMillis: limits.connectTimeoutMs })
+  pool.on('error', () => {})
+  const consumers = new Map<string, Consumer>()
+  const stopping = new AbortController()
+  let stopHook = () => {}
+  let listening: Promise<void> | undefined
+  let head: Promise<LogPosition | null> | undefined
+  const wakeAll = () => { for (const consumer of consumers.values()) consumer.wake() }
+  const namesOf = (consumer: string) => consumers.get(consumer)?.names ?? null
+
+  /** The newest committed row; callers of the same moment share a statement that starts after them. */
+  const committedHead = () => head ??= new Promise((resolve, reject) => setImmediate(() => {
+    head = undefined
+    new ConsumerStore(pool, '').head().then(({ committed }) => resolve(committed), reject)
+  }))
+
+  const elsewhere = async (consumer: string, target: LogPosition, deadlineMs: number): Promise<boolean> => {
+    const store = new ConsumerStore(pool, consumer)
+    while (monotonicMs() < deadlineMs) {
+      if (reaches(await store.cursor(), target) && (await store.parkedKeys()).size === 0) return true
+      await sleep(remotePollMs)
+    }
+    return false
+  }
+
+  return {
+    async open() {
+      await pool.query('SELECT 1').catch((error: unknown) => { throw refusalOf(error) })
+      stopHook = options.onAppended?.(wakeAll) ?? stopHook
+      listening ??= listen(url, log, stopping.signal, wakeAll)
+    },
+    async close() {
+      if (stopping.signal.aborted) return
+      stopping.abort()
+      stopHook()
+      await Promise.all([...consumers.values()].map(consumer => consumer.stop()))
+      await listening
+      await pool.end()
+    },
+    async publish(messages) {
+      if (messages.length === 0) return
+      const { text, values } = appendStatement(messages)
+      await pool.query({ name: 'bus_publish', text, values: values as unknown[] }).catch((error: unknown) => { throw refusalOf(error) })
+      wakeAll()
+      await pool.query(`SELECT pg_notify('tenfold_outbox', '')`).catch(() => {})
+    },
+    async subscribe(subscription) {
+      if (consumers.has(subscription.consumer)) throw new Error(`the consumer '${subscription.consumer}' is subscribed in this process already`)
+      const consumer = new Consumer({ url, log, pollMs }, subscription)
+      consumers.set(subscription.consumer, consumer)
+      return { stop: async () => { await consumer.stop(); consumers.delete(subscription.consumer) } }
+    },
+    async caughtUp(name, timeoutMs) {
+      const deadlineMs = monotonicMs() + timeoutMs
+      const target = await committedHead().catch((error: unknown) => { throw refusalOf(error) })
+      if (!target) return true
+      const consumer = consumers.get(name)
+      if (!consumer) return elsewhere(name, target, deadlineMs)
+      return new Promise(resolve => {
+        const cancel = after(timeoutMs, () => resolve(false))
+        void consumer.reached(target).then(() => { cancel(); resolve(true) })
+      })
+    },
+    depth: consumer => new ConsumerStore(pool, consumer).depth(namesOf(consumer)),
+    deadLetters: (consumer, limit) => new ConsumerStore(pool, consumer).deadLetters(limit),
+    async replay(consumer, messageId) {
+      const found = await new ConsumerStore(pool, consumer).replay(messageId)
+      await consumers.get(consumer)?.reload()
+      return found
+    },
+  }
+}
+
+/** Hears the commits of other processes. Without it the consumers still poll. */
+async function listen(url: string, log: Logger, signal: AbortSignal, onNotify: () => void): Promise<void> {
+  while (!signal.aborted) {
+    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold listen' })
+    const ended = new Promise<void>(resolve => { client.on('end', resolve).on('error', () => resolve()) })
+    client.on('notification', onNotify)
+    const stopped = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
+    try {
+      await client.connect()
+      await client.query('LISTEN tenfold_outbox')
+      onNotify()
+      await Promise.race([ended, stopped])
+    } catch (error) {
+      log.debug({ err: error }, 'the listener lost its connection')
+    } finally {
+      await client.end().catch(() => {})
+    }
+    await sleep(reconnectMs, signal)
+  }
+}

@@ -1,0 +1,161 @@
+/** The database port on Postgres. */
+import type pg from 'pg'
+import { fault } from '../../base/errors.ts'
+import { limits } from '../../base/limits.ts'
+import { after, monotonicMs } from '../../base/time.ts'
+import type { Database, MigrationReport, Position, Result, ServiceSchema, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
+import { Connections } from './connection.ts'
+import type { ConnectionOptions } from './connection.ts'
+import { migrate } from './migration.ts'
+import { isConnectionLoss, refusalOf } from './refusal.ts'
+import { claimBucket, PostgresTransaction } from './transaction.ts'
+
+export interface PostgresDatabase extends Database {
+  /** Calls back after each commit that put messages into the outbox; for a bus in the same process. */
+  readonly onAppended: (callback: () => void) => () => void
+}
+
+export const openPostgresDatabase = (options: ConnectionOptions): PostgresDatabase => new Driver(options)
+
+const notifyDelayMs = 5
+const claimedText = 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4'
+const positionText = `
+  SELECT lsn::text, ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int AS timeline FROM pg_current_wal_flush_lsn() AS lsn`
+
+class Driver implements PostgresDatabase {
+  readonly #options: ConnectionOptions
+  readonly #connections: Connections
+  readonly #listeners = new Set<() => void>()
+  #nextPosition: Promise<Position> | undefined
+  #notifying = false
+  #closed = false
+  #running = 0
+  #idle: (() => void) | undefined
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#connections = new Connections(options)
+  }
+
+  readonly onAppended = (callback: () => void): (() => void) => {
+    this.#listeners.add(callback)
+    return () => { this.#listeners.delete(callback) }
+  }
+
+  async open(): Promise<void> {
+    await this.#connections.owner.query('SELECT 1').catch((error: unknown) => { throw refusalOf(error) })
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    if (this.#running > 0) await new Promise<void>(resolve => { this.#idle = resolve })
+    await this.#connections.close()
+  }
+
+  migrate(schemas: readonly ServiceSchema[]): Promise<MigrationReport> {
+    return this.#count(() => migrate(this.#connections, schemas))
+  }
+
+  query<Row>(service: string, statement: Statement): Promise<Result<Row>> {
+    return this.#count(() => this.#connections.read<Row>(service, statement))
+  }
+
+  transaction<T>(scope: TransactionScope, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return this.#count(() => this.#transaction(scope, work))
+  }
+
+  async claimed(service: string, scope: string, value: string): Promise<string | null> {
+    const { rows } = await this.query<{ owner: string }>(service, { text: claimedText, values: [claimBucket(scope, value), service, scope, value] })
+    return rows[0]?.owner ?? null
+  }
+
+  /** Callers of the same moment share one statement, which starts after all of them called. */
+  position(): Promise<Position> {
+    return this.#nextPosition ??= new Promise((resolve, reject) => {
+      setImmediate(() => {
+        this.#nextPosition = undefined
+        this.#readPosition().then(resolve, (error: unknown) => reject(refusalOf(error)))
+      })
+    })
+  }
+
+  async #readPosition(): Promise<Position> {
+    const { rows } = await this.#count(() => this.#connections.owner.query<{ lsn: string; timeline: number }>({ name: 'tenfold_position', text: positionText }))
+    const [high, low] = rows[0]!.lsn.split('/') as [string, string]
+    return { shard: 0, timeline: rows[0]!.timeline, lsn: BigInt(`0x${high}`) << 32n | BigInt(`0x${low}`) }
+  }
+
+  async prune(): Promise<number> {
+    const statements: [string, number][] = [
+      // Only what every consumer has read: a consumer that was away finds everything.
+      [`DELETE FROM tenfold.outbox WHERE at < now() - $1 * interval '1 ms'
+          AND (tx, seq) <= (SELECT tx, seq FROM tenfold.cursor ORDER BY tx, seq LIMIT 1)`, limits.outboxRetentionMs],
+      [`DELETE FROM tenfold.inbox WHERE at < now() - $1 * interval '1 ms'`, limits.inboxRetentionMs],
+      [`DELETE FROM tenfold.idempotency WHERE at < now() - $1 * interval '1 ms'`, limits.idempotencyRetentionMs],
+    ]
+    let removed = 0
+    for (const [text, ageMs] of statements) removed += (await this.#connections.owner.query(text, [ageMs])).rowCount ?? 0
+    return removed
+  }
+
+  async healthy(): Promise<boolean> {
+    return this.#connections.owner.query('SELECT 1').then(() => true, () => false)
+  }
+
+  async #transaction<T>(scope: TransactionScope, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    if (monotonicMs() >= scope.deadlineMonotonicMs) throw fault('DEADLINE_EXCEEDED')
+    const client = await this.#connections.writers(scope.service).connect().catch((error: unknown) => { throw refusalOf(error) })
+    let broken: Error | undefined
+    const onError = (error: Error) => { broken = error }
+    client.on('error', onError)
+    try {
+      const begun = client.query(scope.bucket === null ? 'BEGIN' : `BEGIN; SET LOCAL tenfold.bucket = '${scope.bucket}'`)
+      // Not awaited: it travels with the first statement. Its failure shows again at COMMIT.
+      begun.catch(() => {})
+      const transaction = new PostgresTransaction(client, scope)
+      const value = await work(transaction)
+      await begun.catch((error: unknown) => { throw refusalOf(error) })
+      await commit(client)
+      if (transaction.appended > 0) this.#announce()
+      return value
+    } catch (error) {
+      const lost = await client.query('ROLLBACK').then(() => undefined, (failure: Error) => failure)
+      broken ??= lost
+      throw error
+    } finally {
+      client.off('error', onError)
+      client.release(broken)
+    }
+  }
+
+  /** Wakes consumers: at once in this process, and soon, once for many commits, in others. */
+  #announce(): void {
+    for (const listener of this.#listeners) listener()
+    if (this.#notifying) return
+    this.#notifying = true
+    after(notifyDelayMs, () => {
+      this.#notifying = false
+      if (this.#closed) return
+      void this.#count(() => this.#connections.owner.query({ name: 'tenfold_notify', text: `SELECT pg_notify('tenfold_outbox', '')` }))
+        .catch((error: unknown) => this.#options.log.debug({ err: error }, 'consumers elsewhere will find it by polling'))
+    }, true)
+  }
+
+  async #count<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw fault('UNAVAILABLE', 'the database is closed')
+    this.#running++
+    try { return await work() } finally {
+      if (--this.#running === 0) this.#idle?.()
+    }
+  }
+}
+
+async function commit(client: pg.ClientBase): Promise<void> {
+  const { command } = await client.query('COMMIT').catch((error: unknown) => {
+    if (isConnectionLoss(error)) throw fault('OUTCOME_UNKNOWN', undefined, { cause: error })
+    throw refusalOf(error)
+  })
+  // A transaction in which a statement failed answers COMMIT with ROLLBACK.
+  if (command !== 'COMMIT') throw new Error('the transaction was rolled back: a statement in it had failed and the handler went on')
+}

@@ -1,0 +1,102 @@
+/**
+ * One transaction. BEGIN is sent together with the first statement; what commits with it
+ * (claims, memory of answers, inbox, outbox) is written by one prepared statement each.
+ */
+import type pg from 'pg'
+import { fault } from '../../base/errors.ts'
+import { bucketOf } from '../../base/id.ts'
+import { limits } from '../../base/limits.ts'
+import { monotonicMs } from '../../base/time.ts'
+import type { Claim, Message, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
+import { runOn } from './connection.ts'
+import { refusalOf } from './refusal.ts'
+
+export const claimBucket = (scope: string, value: string): number => bucketOf(`${scope}\u0000${value}`)
+
+const claimText = `
+  INSERT INTO tenfold.claim (bucket, service, scope, value, owner) VALUES ($1, $2, $3, $4, $5)
+  ON CONFLICT (bucket, service, scope, value) DO NOTHING`
+const claimOwnerText = 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4'
+const unclaimText = 'DELETE FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4 AND owner = $5'
+const recallText = 'SELECT fingerprint, answer FROM tenfold.idempotency WHERE bucket = $1 AND scope = $2 AND key = $3'
+const rememberText = `
+  INSERT INTO tenfold.idempotency (bucket, scope, key, fingerprint, answer) VALUES ($1, $2, $3, $4, $5)
+  ON CONFLICT (bucket, scope, key) DO NOTHING`
+const firstSeenText = `
+  INSERT INTO tenfold.inbox (bucket, consumer, id)
+  SELECT bucket, $2, id FROM unnest($1::smallint[], $3::uuid[]) AS message (bucket, id)
+  ON CONFLICT DO NOTHING RETURNING id`
+export const appendText = `
+  INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at, traceparent, run_at)
+  SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[], $8::text[], $9::timestamptz[])`
+
+export function appendStatement(messages: readonly Message[]): Statement {
+  const column = <T>(pick: (message: Message) => T) => messages.map(pick)
+  for (const { name, payload } of messages) {
+    const bytes = Buffer.byteLength(JSON.stringify(payload) ?? '')
+    if (bytes > limits.payloadBytesMax) throw new Error(`the payload of ${name} has ${bytes} bytes; at most ${limits.payloadBytesMax}: put the rest in a table and send its id`)
+  }
+  return {
+    text: appendText,
+    values: [
+      column(one => one.bucket), column(one => one.id), column(one => one.kind), column(one => one.name), column(one => one.key),
+      column(one => JSON.stringify(one.payload)), column(one => new Date(one.atMs)), column(one => one.traceparent ?? null),
+      column(one => one.runAtMs === undefined ? null : new Date(one.runAtMs)),
+    ],
+  }
+}
+
+export class PostgresTransaction implements Transaction {
+  readonly bucket: number | null
+  appended = 0
+  readonly #client: pg.ClientBase
+  readonly #scope: TransactionScope
+
+  constructor(client: pg.ClientBase, scope: TransactionScope) {
+    this.#client = client
+    this.#scope = scope
+    this.bucket = scope.bucket
+  }
+
+  async query<Row>(statement: Statement): Promise<Result<Row>> {
+    if (monotonicMs() >= this.#scope.deadlineMonotonicMs) throw fault('DEADLINE_EXCEEDED')
+    try {
+      return await runOn<Row>(this.#client, statement)
+    } catch (error) {
+      throw refusalOf(error)
+    }
+  }
+
+  async claim({ scope, value, owner }: Claim): Promise<void> {
+    const key = [claimBucket(scope, value), this.#scope.service, scope, value]
+    const { affected } = await this.query({ text: claimText, values: [...key, owner] })
+    if (affected > 0) return
+    const { rows } = await this.query<{ owner: string }>({ text: claimOwnerText, values: key })
+    if (rows[0]?.owner !== owner) throw fault('CONFLICT', `${scope} '${value}' has already been taken`, { fields: { [scope]: ['has already been taken'] } })
+  }
+
+  async unclaim({ scope, value, owner }: Claim): Promise<void> {
+    await this.query({ text: unclaimText, values: [claimBucket(scope, value), this.#scope.service, scope, value, owner] })
+  }
+
+  async recall(scope: string, key: string): Promise<Remembered | null> {
+    const { rows } = await this.query<Remembered>({ text: recallText, values: [this.bucket ?? 0, scope, key] })
+    return rows[0] ?? null
+  }
+
+  async remember(scope: string, key: string, { fingerprint, answer }: Remembered): Promise<void> {
+    const { affected } = await this.query({ text: rememberText, values: [this.bucket ?? 0, scope, key, fingerprint, JSON.stringify(answer)] })
+    if (affected === 0) throw fault('IDEMPOTENCY_IN_FLIGHT')
+  }
+
+  async firstSeen(consumer: string, messages: readonly Pick<Message, 'id' | 'bucket'>[]): Promise<Set<string>> {
+    const { rows } = await this.query<{ id: string }>({ text: firstSeenText, values: [messages.map(one => one.bucket), consumer, messages.map(one => one.id)] })
+    return new Set(rows.map(row => row.id))
+  }
+
+  async append(messages: readonly Message[]): Promise<void> {
+    if (messages.length === 0) return
+    await this.query(appendStatement(messages))
+    this.appended += messages.length
+  }
+}
