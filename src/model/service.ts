@@ -33,8 +33,8 @@ export interface Service<Tables = unknown> {
   event<S extends Schema>(schema: S): Event<Parsed<S>>
   job<I extends Schema>(definition: JobDefinition<Tables, I>): Job<Accepted<I>>
   /** Reacts to one event, in a transaction of its own. */
-  subscribe<E extends Event<never>>(definition: SubscriptionDefinition<Tables, E>): Subscription
-  projection<E extends Event<never>>(definition: ProjectionDefinition<Tables, E>): Projection
+  subscribe<E extends Event>(definition: SubscriptionDefinition<Tables, E>): Subscription
+  projection<E extends Event>(definition: ProjectionDefinition<Tables, E>): Projection
 }
 
 export function service(name: string, options: ServiceOptions = {}): Service {

@@ -110,7 +110,7 @@ async function answer(options: RouterOptions, target: Target, request: HttpReque
     const caller: Caller | null = target.authenticates ? await app.options.authenticate!(request) : null
     const { output, token } = await dispatcher.dispatch({
       intent: target.intent.name,
-      input: inputOf(request, target.isCommand),
+      input: inputOf(request),
       repeatable: !target.isCommand || idempotencyKey !== undefined,
       metadata: { timeoutMs: timeoutOf(headers, target.timeoutMs), traceparent, requestId, caller, token: tokenOf(headers), idempotencyKey, depth: 0, priority: target.priority },
     })
@@ -137,10 +137,10 @@ function success(target: Target, output: unknown, token: string | undefined, req
 function withoutType({ 'content-type': _, ...rest }: Record<string, string>): Record<string, string> { return rest }
 
 /** Query and body side by side, the path's parameters above both. */
-function inputOf(request: HttpRequest, isCommand: boolean): Record<string, unknown> {
+function inputOf(request: HttpRequest): Record<string, unknown> {
   const { body, query, parameters } = request
   const input: Record<string, unknown> = Object.assign(Object.create(null), query)
-  if (isCommand && typeof body === 'object' && body !== null && !Array.isArray(body)) Object.assign(input, body)
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) Object.assign(input, body)
   return { ...input, ...parameters }
 }
 

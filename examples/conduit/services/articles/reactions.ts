@@ -1,0 +1,88 @@
+/** What readers do with an article: favor it and comment on it. */
+import { fault, keyOfHandle } from 'tenfold'
+import { z } from 'zod'
+import { address, required } from '../../shapes.ts'
+import { people } from '../accounts/queries.ts'
+import { answer, bySlug } from './commands.ts'
+import { favorited } from './events.ts'
+import { Article, Comment, unknownArticle } from './queries.ts'
+import { articles } from './service.ts'
+import type { ArticleRow } from './service.ts'
+
+export const favorite = articles.command({
+  http: 'POST /api/articles/:slug/favorite', auth: 'required', summary: 'Favor an article',
+  input: bySlug,
+  output: z.object({ article: Article }),
+  key: ({ slug }) => keyOfHandle(slug),
+  async run(context, { slug }) {
+    const { bucket, user } = context
+    const [row] = await context.sql<ArticleRow & { made: boolean }>`
+      WITH made AS (
+        INSERT INTO favorite (bucket, article_id, user_id)
+        SELECT bucket, id, ${user.id} FROM article WHERE bucket = ${bucket} AND slug = ${slug}
+        ON CONFLICT DO NOTHING RETURNING article_id
+      )
+      UPDATE article SET favorites_count = favorites_count + (SELECT count(*) FROM made)
+      WHERE bucket = ${bucket} AND slug = ${slug} RETURNING *, EXISTS (SELECT FROM made) AS made`
+    if (!row) throw unknownArticle()
+    if (row.made) context.emit(favorited, { article: row.id, author: row.author_id, user: user.id })
+    return answer(context, row, true)
+  },
+})
+
+export const unfavorite = articles.command({
+  http: 'DELETE /api/articles/:slug/favorite', auth: 'required', summary: 'Favor an article no more',
+  input: bySlug,
+  output: z.object({ article: Article }),
+  key: ({ slug }) => keyOfHandle(slug),
+  async run(context, { slug }) {
+    const [row] = await context.sql<ArticleRow>`
+      WITH gone AS (
+        DELETE FROM favorite f USING article a
+        WHERE a.bucket = ${context.bucket} AND a.slug = ${slug} AND f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${context.user.id}
+        RETURNING f.article_id
+      )
+      UPDATE article SET favorites_count = favorites_count - (SELECT count(*) FROM gone)
+      WHERE bucket = ${context.bucket} AND slug = ${slug} RETURNING *`
+    if (!row) throw unknownArticle()
+    return answer(context, row, false)
+  },
+})
+
+export const addComment = articles.command({
+  http: 'POST /api/articles/:slug/comments', auth: 'required', status: 201, summary: 'Comment on an article',
+  input: bySlug.extend({ comment: z.object({ body: required(65_536) }) }),
+  output: z.object({ comment: Comment }),
+  key: ({ slug }) => keyOfHandle(slug),
+  async run(context, { slug, comment: { body } }) {
+    const { now, bucket, user } = context
+    // The article counts its comments' ids, so that they are small whole numbers without a sequence.
+    const [row] = await context.sql<{ id: number }>`
+      WITH numbered AS (
+        UPDATE article SET comment_sequence = comment_sequence + 1 WHERE bucket = ${bucket} AND slug = ${slug} RETURNING id, comment_sequence
+      )
+      INSERT INTO comment (bucket, article_id, id, author_id, body, created_at, updated_at)
+      SELECT ${bucket}, id, comment_sequence, ${user.id}, ${body}, ${now}, ${now} FROM numbered RETURNING id`
+    if (!row) throw unknownArticle()
+    const [author] = await context.call(people, { ids: [user.id] })
+    const { username = '', bio = null, image = null } = author ?? {}
+    return { comment: { id: row.id, createdAt: now.toISOString(), updatedAt: now.toISOString(), body, author: { username, bio, image, following: false } } }
+  },
+})
+
+export const removeComment = articles.command({
+  http: 'DELETE /api/articles/:slug/comments/:id', auth: 'required', status: 204, summary: 'Remove a comment',
+  input: bySlug.extend({ id: address }),
+  output: z.undefined(),
+  key: ({ slug }) => keyOfHandle(slug),
+  async run(context, { slug, id }) {
+    const found = await context.db.selectFrom('article').select('id').where('slug', '=', slug).executeTakeFirst()
+    if (!found) throw unknownArticle()
+    const number = /^\d{1,9}$/.test(id) ? Number(id) : 0
+    const comment = await context.db.selectFrom('comment').select('author_id').where('article_id', '=', found.id).where('id', '=', number).executeTakeFirst()
+    if (!comment) throw fault('NOT_FOUND', 'comment not found', { fields: { comment: ['not found'] } })
+    if (comment.author_id !== context.user.id) throw fault('FORBIDDEN', 'the comment is somebody else\'s', { fields: { comment: ['forbidden'] } })
+    await context.db.deleteFrom('comment').where('article_id', '=', found.id).where('id', '=', number).execute()
+    return undefined
+  },
+})

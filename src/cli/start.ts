@@ -1,0 +1,41 @@
+/** `tenfold start`: runs an application on a topology until it is told to stop. */
+import { createLogger } from '../base/log.ts'
+import { startAdminServer } from '../admin/server.ts'
+import { deploy } from '../boot/deployment.ts'
+import { findTopology } from '../boot/load.ts'
+import { appFileOf, appOption, dataFolderOf, portOf, print } from './command.ts'
+import type { CliCommand } from './command.ts'
+
+export const start: CliCommand = {
+  name: 'start',
+  summary: 'run the application',
+  help: `Runs the application on a topology and prints 'ready <url>' once requests are served.
+SIGTERM and Ctrl-C finish what runs and stop.
+
+  --app FILE        the application (app.ts)
+  --topology NAME   one of the folder topologies beside it (1-monolith)
+
+Environment: PORT (3000), ADMIN_PORT (4000), HOST (127.0.0.1), TENFOLD_DATA (.tenfold), LOG_LEVEL (info).`,
+  options: { ...appOption, topology: { type: 'string', default: '1-monolith' } },
+  async run(given) {
+    const appFile = appFileOf(given)
+    const log = createLogger()
+    const stopping = new Promise<string>(resolve => { for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal)) })
+    const { name, file } = await findTopology(appFile, String(given.values.topology))
+    const deployment = await deploy({
+      appFile, topologyName: name, topologyFile: file, dataFolder: dataFolderOf(),
+      host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log,
+    })
+    const admin = await startAdminServer(deployment, portOf('ADMIN_PORT') ?? 4000).catch(async (error: unknown) => {
+      await deployment.stop()
+      throw error
+    })
+    const facts = { url: deployment.url, docs: `${deployment.url}/docs`, admin: `${admin.url}/status`, topology: name }
+    print(given, facts, `${deployment.plan.application} on ${name}\n  api    ${facts.url}\n  docs   ${facts.docs}\n  admin  ${facts.admin}\nready ${facts.url}`)
+    const signal = await stopping
+    log.info({ signal }, 'stopping')
+    await admin.close()
+    await deployment.stop()
+    return 0
+  },
+}

@@ -1,0 +1,137 @@
+/** One supervised child process: started, started again when it ends unasked, drained. */
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { backoffMs } from '../../base/backoff.ts'
+import { fault } from '../../base/errors.ts'
+import type { Logger } from '../../base/log.ts'
+import { after, monotonicMs, now } from '../../base/time.ts'
+import type { ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
+import type { Listener } from './listener.ts'
+
+export interface ReplicaOptions {
+  readonly spec: ProcessSpec
+  readonly replica: number
+  readonly listener: Listener | undefined
+  readonly nodePath: string
+  readonly log: Logger
+}
+
+/** A process that ran this long was well: the next restart is immediate again. */
+export const restartWindowMs = 10_000
+/** So often may a process fail before it was ready for the first time. */
+export const firstAttemptsMax = 3
+const readyMs = 30_000
+const killMarginMs = 500
+const restartBackoff = { baseMs: 100, capMs: 5_000 }
+
+export class Replica {
+  /** Settles when the process was ready for the first time, or has failed to be. */
+  readonly ready: Promise<void>
+  readonly #options: ReplicaOptions
+  readonly #readiness = Promise.withResolvers<void>()
+  #child: ChildProcess | null = null
+  #state: ProcessState['state'] = 'starting'
+  #wasReady = false
+  #restarts = 0
+  /** Ends in a row, each within restartWindowMs of its start. */
+  #quickEnds = 0
+  #startedAtMs = 0
+  #startedMonotonicMs = 0
+  #cancel = () => {}
+  #stopped: Promise<void> | undefined
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options
+    this.ready = this.#readiness.promise
+    this.ready.catch(() => {})
+    this.#start()
+  }
+
+  get state(): ProcessState {
+    const { spec, replica } = this.#options
+    return { name: spec.name, replica, pid: this.#child?.pid ?? null, state: this.#state, restarts: this.#restarts, startedAtMs: this.#startedAtMs }
+  }
+
+  /** True when it gave up or was told to stop: it will not run again. */
+  get isOver(): boolean { return this.#state === 'stopped' || this.#stopped !== undefined }
+
+  #start(): void {
+    const { spec, replica, nodePath, listener } = this.#options
+    this.#state = 'starting'
+    this.#startedAtMs = now()
+    this.#startedMonotonicMs = monotonicMs()
+    // Detached: Ctrl-C reaches the supervisor only, which then drains; the contract ends orphans.
+    const child = spawn(nodePath, [...spec.command], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true,
+      env: { ...process.env, ...spec.env, TENFOLD_PROCESS: spec.name, TENFOLD_REPLICA: String(replica) },
+    })
+    this.#child = child
+    child.on('message', message => { if (typeOf(message) === 'ready') this.#becameReady(child) })
+    let over = false
+    const end = (how: string) => { if (!over) { over = true; this.#ended(how) } }
+    child.on('exit', (code, signal) => end(signal ?? `exit code ${code}`))
+    child.on('error', error => { if (child.pid === undefined) end(error.message) })
+    if (listener && child.pid !== undefined) child.send({ type: 'listen' }, listener.handle, () => {})
+    this.#cancel = after(readyMs, () => {
+      this.#options.log.error({ process: spec.name, replica }, `not ready after ${readyMs} ms: killed`)
+      child.kill('SIGKILL')
+    })
+  }
+
+  #becameReady(child: ChildProcess): void {
+    if (this.#child !== child || this.#state !== 'starting') return
+    this.#cancel()
+    this.#state = 'ready'
+    this.#wasReady = true
+    this.#readiness.resolve()
+  }
+
+  #ended(how: string): void {
+    this.#cancel()
+    this.#child = null
+    if (this.#stopped) return
+    const { spec, replica, log } = this.#options
+    const ranMs = monotonicMs() - this.#startedMonotonicMs
+    this.#quickEnds = ranMs < restartWindowMs ? this.#quickEnds + 1 : 1
+    log.warn({ process: spec.name, replica, how, ranMs: Math.round(ranMs) }, 'a process has ended unasked')
+    if (!this.#wasReady && this.#quickEnds >= firstAttemptsMax) return this.#giveUp(how)
+    this.#state = 'backing-off'
+    this.#restarts++
+    // The first restart is immediate, for the callers that wait.
+    const delayMs = this.#quickEnds === 1 ? 0 : backoffMs(restartBackoff, this.#quickEnds - 1)
+    this.#cancel = after(delayMs, () => this.#start())
+  }
+
+  #giveUp(how: string): void {
+    const { spec, replica } = this.#options
+    this.#state = 'stopped'
+    this.#readiness.reject(fault('UNAVAILABLE', `the process ${spec.name} (replica ${replica}) did not become ready: it ended ${firstAttemptsMax} times, the last time with ${how}; its output is above`))
+  }
+
+  /** Drains, then kills after graceMs and a margin. Resolves when the process is gone. */
+  stop(graceMs: number): Promise<void> {
+    return this.#stopped ??= this.#end(graceMs)
+  }
+
+  async #end(graceMs: number): Promise<void> {
+    this.#cancel()
+    this.#readiness.reject(fault('DRAINING', `the process ${this.#options.spec.name} was stopped before it was ready`))
+    const child = this.#child
+    if (child) {
+      this.#state = 'draining'
+      const gone = new Promise<void>(resolve => { child.once('exit', () => resolve()); child.once('error', () => { if (child.pid === undefined) resolve() }) })
+      if (child.connected) child.send({ type: 'drain', graceMs }, () => {})
+      const cancelKill = after(graceMs + killMarginMs, () => {
+        this.#options.log.warn({ process: this.#options.spec.name, pid: child.pid }, 'a process did not end in time: killed')
+        child.kill('SIGKILL')
+      })
+      await gone
+      cancelKill()
+    }
+    this.#state = 'stopped'
+  }
+}
+
+function typeOf(message: unknown): unknown {
+  return typeof message === 'object' && message !== null && 'type' in message ? message.type : undefined
+}
