@@ -19,8 +19,9 @@ export async function loadTopology(file: string): Promise<Topology> {
   return topology as Topology
 }
 
-/** The file of a topology by its name (`1-monolith`, or just its number), beside the application. */
+/** The file of a topology by its name (`1-monolith`, or just its number) beside the application, or by its path. */
 export async function findTopology(appFile: string, name: string): Promise<{ name: string; file: string }> {
+  if (/\.(ts|js)$/.test(name)) return { name: path.basename(name).replace(/\.(ts|js)$/, ''), file: path.resolve(name) }
   const folder = path.join(path.dirname(appFile), 'topologies')
   const names = (await readdir(folder).catch(() => [])).filter(one => /\.(ts|js)$/.test(one)).sort()
   const found = names.find(one => one.replace(/\.(ts|js)$/, '') === name) ?? names.find(one => one.startsWith(`${name}-`))

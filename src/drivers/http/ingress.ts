@@ -42,7 +42,7 @@ export function openHttpIngress({ log, times = standardTimes }: { readonly log: 
 function createFastify(options: ListenOptions, state: State, log: Logger, times: GuardTimes): FastifyInstance {
   const { handler } = options
   const fastify = Fastify({
-    logger: false, exposeHeadRoutes: true, return503OnClosing: false, requestIdHeader: false, disableRequestLogging: true,
+    logger: false, exposeHeadRoutes: true, return503OnClosing: false, requestIdHeader: false,
     bodyLimit: limits.bodyBytesMax, routerOptions: { maxParamLength: 1_024, querystringParser: parseQuery },
     frameworkErrors: (error, request, reply) => { void send(reply, handler.refuse('BAD_REQUEST', error.message, request.headers), state) },
     serverFactory: listener => createServer(listener, options.mounts, times),

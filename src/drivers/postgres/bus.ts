@@ -32,6 +32,7 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
   let listening: Promise<void> | undefined
   let head: Promise<LogPosition | null> | undefined
   const wakeAll = () => { for (const consumer of consumers.values()) consumer.wake() }
+  const hear = (payload: string) => { for (const consumer of consumers.values()) { if (payload === 'replay') void consumer.reload(); else consumer.wake() } }
   const namesOf = (consumer: string) => consumers.get(consumer)?.names ?? null
 
   /** The newest committed row; callers of the same moment share a statement that starts after them. */
@@ -53,7 +54,7 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
     async open() {
       await pool.query('SELECT 1').catch((error: unknown) => { throw refusalOf(error) })
       stopHook = options.onAppended?.(wakeAll) ?? stopHook
-      listening ??= listen(url, log, stopping.signal, wakeAll)
+      listening ??= listen(url, log, stopping.signal, hear)
     },
     async close() {
       if (stopping.signal.aborted) return
@@ -81,7 +82,7 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
       const target = await committedHead().catch((error: unknown) => { throw refusalOf(error) })
       if (!target) return true
       const consumer = consumers.get(name)
-      if (!consumer) return elsewhere(name, target, deadlineMs)
+      if (!consumer?.leading) return elsewhere(name, target, deadlineMs)
       return new Promise(resolve => {
         const cancel = after(timeoutMs, () => resolve(false))
         void consumer.reached(target).then(() => { cancel(); resolve(true) })
@@ -92,22 +93,25 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
     async replay(consumer, messageId) {
       const found = await new ConsumerStore(pool, consumer).replay(messageId)
       await consumers.get(consumer)?.reload()
+      // The consumer may be led by another process.
+      if (found) await pool.query(`SELECT pg_notify('tenfold_outbox', 'replay')`).catch(() => {})
       return found
     },
   }
 }
 
 /** Hears the commits of other processes. Without it the consumers still poll. */
-async function listen(url: string, log: Logger, signal: AbortSignal, onNotify: () => void): Promise<void> {
+async function listen(url: string, log: Logger, signal: AbortSignal, onNotify: (payload: string) => void): Promise<void> {
   while (!signal.aborted) {
     const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold listen' })
     const ended = new Promise<void>(resolve => { client.on('end', resolve).on('error', () => resolve()) })
-    client.on('notification', onNotify)
+    client.on('notification', ({ payload = '' }) => onNotify(payload))
     const stopped = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
     try {
       await client.connect()
       await client.query('LISTEN tenfold_outbox')
-      onNotify()
+      // What was said while nobody listened.
+      onNotify('replay')
       await Promise.race([ended, stopped])
     } catch (error) {
       log.debug({ err: error }, 'the listener lost its connection')

@@ -1,141 +1,208 @@
 /**
- * Connections to one Postgres: for each service a role of its own (I6), a pool for
- * transactions, and a few pipelined connections for reads, the idle one first. Statements
- * are prepared under a name made of their text, up to a bounded number of texts.
+ * Connections to one Postgres: for each role a few pipelined ones for single statements
+ * and a pool for transactions, all opened when first needed. A connection that breaks is
+ * forgotten, the next statement opens another, so a restart of the server heals by itself.
  */
 import { createHash, createHmac } from 'node:crypto'
 import pg from 'pg'
+import { fault, isTenfoldError } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { Result, Statement } from '../../ports/database.ts'
 import { refusalOf } from './refusal.ts'
 
 export interface ConnectionOptions {
+  /** Address with the owner's name and password. */
   readonly url: string
   readonly log: Logger
 }
 
-const readersMax = 4
-const writersMax = 10
+interface Login { readonly role: string; readonly password: string }
+
+const readersMax = 3
+const writersMax = 8
+const ownersMax = 4
 const idleMs = 30_000
+
+/** Whole numbers of 64 bits become numbers when a number can hold them, texts otherwise. */
+const parseInt8 = (text: string): number | string => {
+  const value = Number(text)
+  return Number.isSafeInteger(value) ? value : text
+}
 const int8 = 20
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text') => oid === int8 && format !== ('binary' as string) ? parseInt8 : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+}
 
-// Counts come as numbers where they fit; what does not stays a text rather than lose digits.
-const types = {
-  getTypeParser(oid: number, format?: 'text' | 'binary') {
-    if (oid !== int8 || format === 'binary') return pg.types.getTypeParser(oid, format as 'text')
-    return (text: string) => Number.isSafeInteger(Number(text)) ? Number(text) : text
-  },
-} as pg.CustomTypesConfig
+/** The names given on each connection: bounded, since the server keeps every named statement. Null for a text that must go unnamed. */
+const namesOf = new WeakMap<pg.ClientBase, Map<string, string | null>>()
 
-const names = new Map<string, string>()
-
-/** The name a text is prepared under, or undefined when there are too many texts already. */
-function nameOf(text: string): string | undefined {
+function nameOn(client: pg.ClientBase, text: string): string | undefined {
+  let names = namesOf.get(client)
+  if (!names) namesOf.set(client, names = new Map())
   let name = names.get(text)
-  if (!name && names.size < limits.statementsNamedMax) {
-    name = `s_${createHash('sha256').update(text).digest('base64url').slice(0, 16)}`
-    names.set(text, name)
-  }
+  if (name !== undefined) return name ?? undefined
+  if (names.size >= limits.statementsNamedMax) return undefined
+  name = `s_${createHash('sha256').update(text).digest('hex').slice(0, 20)}`
+  names.set(text, name)
   return name
 }
 
+/** Runs a statement on a connection, prepared under a name unless it says that its text is one of many. */
 export async function runOn<Row>(client: pg.ClientBase, statement: Statement): Promise<Result<Row>> {
-  const name = statement.prepare === false ? undefined : nameOf(statement.text)
-  const { rows, rowCount } = await client.query({ name, text: statement.text, values: statement.values as unknown[] })
-  return { rows: rows as Row[], affected: rowCount ?? 0 }
+  const { text } = statement
+  // A NUL would end the text early on the wire and desynchronise the protocol.
+  if (text.includes('\0')) throw fault('INVALID_INPUT', 'an SQL text contains the character U+0000')
+  const name = statement.prepare === false ? undefined : nameOn(client, text)
+  try {
+    const result = await client.query({ name, text, values: statement.values as unknown[] })
+    return { rows: result.rows as Row[], affected: result.command === 'SELECT' ? 0 : result.rowCount ?? 0 }
+  } catch (error) {
+    if (!name || !isStaleStatement(error)) throw error
+    // It stays stale for the life of the connection: from now on the text goes unnamed here.
+    namesOf.get(client)!.set(text, null)
+    throw fault('UNAVAILABLE', 'the tables of a prepared statement have changed', { cause: error })
+  }
+}
+
+/** True when a named statement is no longer usable on its connection: its tables have changed, or an earlier parse failed. */
+const isStaleStatement = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError && (error.code === '26000' || (error.code === '0A000' && error.message.includes('cached plan')))
+
+const databaseOf = (url: string): string => decodeURIComponent(new URL(url).pathname.slice(1)) || 'postgres'
+
+function configOf(options: ConnectionOptions, login: Login | null): pg.ClientConfig {
+  const url = new URL(options.url)
+  // The owner's name and password must not win over the service's.
+  if (login) { url.username = encodeURIComponent(login.role); url.password = encodeURIComponent(login.password) }
+  return {
+    connectionString: url.href, application_name: login?.role ?? 'tenfold',
+    connectionTimeoutMillis: limits.connectTimeoutMs, keepAlive: true, types, pipeline: login !== null,
+  }
 }
 
 interface Reader {
-  readonly connecting: Promise<pg.Client>
-  inFlight: number
+  readonly client: pg.Client
+  readonly ready: Promise<unknown>
+  connected: boolean
+  load: number
+}
+
+/** The few connections single statements of one login share. */
+class Readers {
+  readonly #options: ConnectionOptions
+  readonly #login: Login
+  readonly #readers = new Set<Reader>()
+
+  constructor(options: ConnectionOptions, login: Login) {
+    this.#options = options
+    this.#login = login
+  }
+
+  async query<Row>(statement: Statement): Promise<Result<Row>> {
+    const reader = this.#pick()
+    reader.load++
+    try {
+      if (!reader.connected) await reader.ready
+      return await runOn<Row>(reader.client, statement).catch((error: unknown) => {
+        // A stale statement was refused before it ran, so running it again is safe.
+        if (isTenfoldError(error) && isStaleStatement(error.cause)) return runOn<Row>(reader.client, statement)
+        throw error
+      })
+    } finally {
+      reader.load--
+    }
+  }
+
+  /** An idle connection, else the one with the fewest statements under way; meanwhile another is opened for the next. */
+  #pick(): Reader {
+    let best: Reader | undefined
+    for (const reader of this.#readers) {
+      if (reader.connected && reader.load === 0) return reader
+      if (!best || (reader.connected && !best.connected) || (reader.connected === best.connected && reader.load < best.load)) best = reader
+    }
+    const opening = best && [...this.#readers].some(reader => !reader.connected)
+    if (this.#readers.size < readersMax && !opening) {
+      const fresh = this.#open()
+      if (!best) return fresh
+    }
+    return best!
+  }
+
+  #open(): Reader {
+    const client = new pg.Client(configOf(this.#options, this.#login))
+    const ready = client.connect()
+    const reader: Reader = { client, ready, connected: false, load: 0 }
+    client.on('error', error => { this.#forget(reader); this.#options.log.debug({ err: error }, 'a connection to Postgres broke') })
+    client.on('end', () => this.#forget(reader))
+    ready.then(() => { reader.connected = true }, () => this.#forget(reader))
+    this.#readers.add(reader)
+    return reader
+  }
+
+  #forget(reader: Reader): void { this.#readers.delete(reader) }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#readers].map(async reader => {
+      await reader.ready.catch(() => {})
+      await reader.client.end().catch(() => {})
+    }))
+  }
 }
 
 export class Connections {
-  readonly #options: ConnectionOptions
-  readonly #pools = new Map<string, pg.Pool>()
-  readonly #readers = new Map<string, Reader[]>()
-  /** The role that the url names: owns the runtime's tables. */
+  /** For migrations, positions and housekeeping; never for an application's statements. */
   readonly owner: pg.Pool
   readonly database: string
+  readonly #options: ConnectionOptions
+  readonly #readers = new Map<string, Readers>()
+  readonly #writers = new Map<string, pg.Pool>()
 
   constructor(options: ConnectionOptions) {
     this.#options = options
-    this.database = new URL(options.url).pathname.slice(1) || 'postgres'
-    this.owner = this.#pool({ connectionString: options.url, max: 4 })
+    this.database = databaseOf(options.url)
+    this.owner = this.#pool(null, ownersMax)
   }
 
-  /** The login role of a service, at most 63 characters. */
-  roleOf(service: string): string { return `tenfold_${this.database}_${service}`.slice(0, 63) }
+  /** Roles belong to the whole server: outside its main database they carry a mark of theirs, so that two deployments do not share one. */
+  roleOf(service: string): string {
+    const mark = this.database === 'postgres' ? '' : `_${createHash('sha256').update(this.database).digest('hex').slice(0, 8)}`
+    return `tenfold_${service}${mark}`
+  }
 
-  /** Derived from the owner's password, so that nothing more has to be kept. */
+  /** Derived from the owner's password: every process finds it without storing it. */
   passwordOf(service: string): string {
-    return createHmac('sha256', new URL(this.#options.url).password || 'tenfold').update(this.roleOf(service)).digest('base64url')
+    const secret = decodeURIComponent(new URL(this.#options.url).password)
+    return createHmac('sha256', secret).update(`tenfold role ${this.roleOf(service)}`).digest('hex')
   }
 
+  /** One statement as the service, outside a transaction. */
+  async read<Row>(service: string, statement: Statement): Promise<Result<Row>> {
+    let readers = this.#readers.get(service)
+    if (!readers) this.#readers.set(service, readers = new Readers(this.#options, this.#loginOf(service)))
+    return readers.query<Row>(statement).catch((error: unknown) => { throw refusalOf(error) })
+  }
+
+  /** Connections for the service's transactions; what is sent without waiting is pipelined. */
   writers(service: string): pg.Pool {
-    let pool = this.#pools.get(service)
-    if (!pool) {
-      pool = this.#pool({ ...this.#roleConfig(service), max: writersMax })
-      this.#pools.set(service, pool)
-    }
+    let pool = this.#writers.get(service)
+    if (!pool) this.#writers.set(service, pool = this.#pool(this.#loginOf(service), writersMax))
     return pool
   }
 
-  /** One statement outside a transaction, on the least busy reading connection. */
-  async read<Row>(service: string, statement: Statement): Promise<Result<Row>> {
-    const reader = this.#reader(service)
-    reader.inFlight++
-    try {
-      return await runOn<Row>(await reader.connecting, statement)
-    } catch (error) {
-      throw refusalOf(error)
-    } finally {
-      reader.inFlight--
-    }
-  }
-
   async close(): Promise<void> {
-    const readers = [...this.#readers.values()].flat()
-    this.#readers.clear()
-    await Promise.allSettled([...readers.map(async reader => (await reader.connecting).end()), ...[...this.#pools.values(), this.owner].map(pool => pool.end())])
+    await Promise.all([...[...this.#readers.values()].map(one => one.close()), ...[...this.#writers.values(), this.owner].map(pool => pool.end())])
   }
 
-  #reader(service: string): Reader {
-    let readers = this.#readers.get(service)
-    if (!readers) this.#readers.set(service, readers = [])
-    let best: Reader | undefined
-    for (const reader of readers) if (!best || reader.inFlight < best.inFlight) best = reader
-    if (best && (best.inFlight === 0 || readers.length >= readersMax)) return best
-    const list = readers
-    const drop = () => {
-      const at = list.indexOf(opened)
-      if (at >= 0) list.splice(at, 1)
-    }
-    const opened: Reader = { connecting: this.#connect(service, drop), inFlight: 0 }
-    opened.connecting.catch(drop)
-    readers.push(opened)
-    return opened
+  #loginOf(service: string): Login {
+    return { role: this.roleOf(service), password: this.passwordOf(service) }
   }
 
-  async #connect(service: string, onEnd: () => void): Promise<pg.Client> {
-    const client = new pg.Client({ ...this.#roleConfig(service), pipeline: true } as pg.ClientConfig)
-    client.on('error', onEnd)
-    client.on('end', onEnd)
-    await client.connect()
-    return client
-  }
-
-  #roleConfig(service: string): pg.PoolConfig {
-    const url = new URL(this.#options.url)
-    url.username = encodeURIComponent(this.roleOf(service))
-    url.password = encodeURIComponent(this.passwordOf(service))
-    return { connectionString: url.href, types, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: `tenfold ${service}` }
-  }
-
-  #pool(config: pg.PoolConfig): pg.Pool {
-    const pool = new pg.Pool({ types, connectionTimeoutMillis: limits.connectTimeoutMs, idleTimeoutMillis: idleMs, ...config, pipeline: true } as pg.PoolConfig)
-    pool.on('error', error => this.#options.log.debug({ err: error }, 'an idle connection ended'))
+  #pool(login: Login | null, max: number): pg.Pool {
+    const pool = new pg.Pool({ ...configOf(this.#options, login), max, idleTimeoutMillis: idleMs })
+    // Without a listener the 57P01 of an idle connection would end the process.
+    pool.on('error', error => this.#options.log.debug({ err: error }, 'an idle connection to Postgres broke'))
+    pool.on('connect', client => { client.on('error', () => {}) })
     return pool
   }
 }

@@ -18,13 +18,14 @@ interface Row {
   readonly traceparent: string | null; readonly run_at_ms: number | null
 }
 
+// ORDER BY names the table: a bare tx would be the text of the output, and 1000 come before 999.
 const pollText = `
   SELECT tx::text, seq::text, bucket, id, kind, name, key, payload, traceparent,
     extract(epoch FROM at)::float8 * 1000 AS at_ms, extract(epoch FROM run_at)::float8 * 1000 AS run_at_ms
   FROM tenfold.outbox
   WHERE (tx, seq) > ($1::xid8, $2::bigint) AND tx < pg_snapshot_xmin(pg_current_snapshot())
     AND CASE WHEN $3::text[] IS NULL THEN kind = 'job' ELSE kind = 'event' AND name = ANY ($3) END
-  ORDER BY tx, seq LIMIT $4`
+  ORDER BY outbox.tx, outbox.seq LIMIT $4`
 // What lies beyond the cursor: the newest row that may be read, and the newest row of all that is committed.
 const headText = `
   SELECT (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, seq DESC LIMIT 1) AS readable,
@@ -81,7 +82,7 @@ export class ConsumerStore {
     const { rows } = await this.#client.query<{ tx: string; seq: string; message: Message; attempts: number; due: boolean }>({
       name: 'bus_parked_due', values: [this.consumer],
       text: `SELECT DISTINCT ON (key) tx::text, seq::text, message, attempts, next_at <= now() AS due FROM tenfold.parked
-        WHERE consumer = $1 AND dead_at IS NULL ORDER BY key, tx, seq`,
+        WHERE consumer = $1 AND dead_at IS NULL ORDER BY key, parked.tx, parked.seq`,
     })
     return rows.filter(row => row.due)
   }

@@ -37,6 +37,7 @@ export class Consumer implements Subscribed {
   #position: LogPosition = { tx: '0', seq: '0' }
   #parked = new Set<string>()
   #reload = false
+  #leading = false
   #woken = false
   #wake: (() => void) | undefined
   #waiters: { target: LogPosition; resolve: () => void }[] = []
@@ -48,6 +49,9 @@ export class Consumer implements Subscribed {
   }
 
   get names(): readonly string[] | null { return this.subscription.names === 'jobs' ? null : this.subscription.names }
+
+  /** False while another process delivers to this consumer: then the cursor in the database tells how far it is. */
+  get leading(): boolean { return this.#leading }
 
   wake(): void {
     this.#woken = true
@@ -85,6 +89,7 @@ export class Consumer implements Subscribed {
       } catch (error) {
         if (!this.#stopping.signal.aborted) this.#options.log.debug({ err: error, consumer: this.subscription.consumer }, 'a consumer lost its connection')
       } finally {
+        this.#leading = false
         await client.end().catch(() => {})
       }
       if (!this.#stopping.signal.aborted) await sleep(backoffMs(reconnect, Math.min(attempt, 6)), this.#stopping.signal)
@@ -102,6 +107,7 @@ export class Consumer implements Subscribed {
   async #consume(store: ConsumerStore): Promise<void> {
     this.#advance(await store.cursor())
     this.#parked = await store.parkedKeys()
+    this.#leading = true
     while (!this.#stopping.signal.aborted) {
       this.#woken = false
       if (this.#parked.size > 0 || this.#reload) {

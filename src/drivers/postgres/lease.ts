@@ -3,6 +3,7 @@
  * the holder's connection; a counter row gives each grant its fencing token.
  */
 import pg from 'pg'
+import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import { every } from '../../base/time.ts'
@@ -32,8 +33,13 @@ export function openPostgresLeases(options: { readonly url: string; readonly log
       await pool.end()
     },
     async acquire(name, ttlMs) {
+      if (closed) throw fault('UNAVAILABLE', 'the leases are closed')
       const lease = await acquire(options.url, name, ttlMs)
       if (!lease) return null
+      if (closed) {
+        await lease.release()
+        throw fault('UNAVAILABLE', 'the leases are closed')
+      }
       held.add(lease)
       lease.lost.addEventListener('abort', () => held.delete(lease))
       return lease

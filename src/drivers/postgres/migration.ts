@@ -18,7 +18,10 @@ const runtime = 'tenfold'
 export async function migrate(connections: Connections, schemas: readonly ServiceSchema[]): Promise<MigrationReport> {
   const all: ServiceSchema[] = [{ service: runtime, migrations: await runtimeMigrations(), reference: [] }, ...schemas]
   const digest = digestOf(connections, all)
-  if (await isCurrent(connections, digest)) return { applied: [], tables: {} }
+  if (await isCurrent(connections, digest, schemas)) {
+    const tables = await Promise.all(schemas.map(async schema => [schema.service, await tablesOf(connections.owner, schema)] as const))
+    return { applied: [], tables: Object.fromEntries(tables) }
+  }
   const client = await connections.owner.connect().catch((error: unknown) => { throw refusalOf(error) })
   try {
     await client.query('SELECT pg_advisory_lock($1)', [lockKey])
@@ -46,10 +49,15 @@ function digestOf(connections: Connections, schemas: readonly ServiceSchema[]): 
   return hash.digest('hex')
 }
 
-async function isCurrent(connections: Connections, digest: string): Promise<boolean> {
+async function isCurrent(connections: Connections, digest: string, schemas: readonly ServiceSchema[]): Promise<boolean> {
   try {
-    const { rows } = await connections.owner.query<{ value: string }>(`SELECT value FROM tenfold.meta WHERE name = 'schema_digest'`)
-    return rows[0]?.value === digest
+    const { rows } = await connections.owner.query<{ meta: Record<string, string>; roles: number }>(
+      'SELECT (SELECT jsonb_object_agg(name, value) FROM tenfold.meta) AS meta, (SELECT count(*)::int FROM pg_roles WHERE rolname = ANY ($1)) AS roles',
+      [schemas.map(schema => connections.roleOf(schema.service))])
+    const { meta, roles } = rows[0]!
+    refuseOtherBuckets(meta)
+    // Roles belong to the server: a database restored elsewhere comes without them.
+    return meta.schema_digest === digest && roles === schemas.length
   } catch (error) {
     if ((error as { code?: string }).code === '42P01') return false
     throw refusalOf(error)
@@ -106,7 +114,10 @@ async function applyOne(client: pg.PoolClient, service: string, migration: Migra
 
 async function checkMeta(client: pg.PoolClient): Promise<void> {
   const { rows } = await client.query<{ name: string; value: string }>(`SELECT name, value FROM tenfold.meta WHERE name IN ('buckets', 'bucket_hash')`)
-  const meta = Object.fromEntries(rows.map(row => [row.name, row.value]))
+  refuseOtherBuckets(Object.fromEntries(rows.map(row => [row.name, row.value])))
+}
+
+function refuseOtherBuckets(meta: Readonly<Record<string, string>>): void {
   if (meta.buckets !== '4096' || meta.bucket_hash !== 'fnv1a32-murmur3fmix-top12') {
     throw fault('MIGRATION_FAULT', `this database was made with ${meta.buckets} buckets of ${meta.bucket_hash}, and this version uses 4096 of fnv1a32-murmur3fmix-top12; its rows would not be found`)
   }
@@ -141,7 +152,7 @@ function triggersFor(table: string): string[] {
   const other = (row: string) => `${row}.bucket <> nullif(current_setting('tenfold.bucket', true), '')::smallint`
   return [
     `CREATE OR REPLACE TRIGGER tenfold_one_key_write BEFORE INSERT OR UPDATE ON ${table} FOR EACH ROW WHEN (${other('NEW')}) EXECUTE FUNCTION tenfold.refuse_other_bucket()`,
-    `CREATE OR REPLACE TRIGGER tenfold_one_key_delete BEFORE DELETE ON ${table} FOR EACH ROW WHEN (${other('OLD')}) EXECUTE FUNCTION tenfold.refuse_other_bucket()`,
+    `CREATE OR REPLACE TRIGGER tenfold_one_key_delete BEFORE UPDATE OR DELETE ON ${table} FOR EACH ROW WHEN (${other('OLD')}) EXECUTE FUNCTION tenfold.refuse_other_bucket()`,
   ]
 }
 

@@ -12,6 +12,8 @@ const inputCodes: Readonly<Record<string, string>> = {
   '22P05': 'a text has a character that the database cannot store',
   '22P02': 'a value is not of the type of its column',
   '22003': 'a number is out of range',
+  '22007': 'a date cannot be read',
+  '54000': 'a value is too long for an index',
   '22008': 'a date is out of range',
   '22001': 'a text is too long for its column',
 }
@@ -27,7 +29,7 @@ export function refusalOf(error: unknown): unknown {
   if (isConnectionLoss(error)) return fault('UNAVAILABLE', `Postgres is not answering: ${message}`, { cause: error })
   if (retryableCodes.has(code)) return fault('UNAVAILABLE', `the transaction was refused and may be tried again: ${message}`, { cause: error })
   if (code === '55P03') return fault('UNAVAILABLE', 'a lock was not free in time', { cause: error })
-  if (code === '57014' || code === '25P04') return fault('DEADLINE_EXCEEDED', 'a statement took longer than its limit', { cause: error })
+  if (code === '57014' || code === '25P04' || code === '25P03') return fault('DEADLINE_EXCEEDED', 'a statement took longer than its limit', { cause: error })
   if (code === 'TF002') return new Error(`${message}. ${hint ?? ''}`, { cause: error })
   const input = inputCodes[code]
   if (input) return fault('INVALID_INPUT', input, { cause: error })

@@ -25,7 +25,7 @@ const shapeText = `
         AND (a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%')), '[]') AS identities
   FROM pg_class c WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname`
 
-export async function tablesOf(client: pg.ClientBase, { service, reference }: ServiceSchema): Promise<TableShape[]> {
+export async function tablesOf(client: pg.ClientBase | pg.Pool, { service, reference }: ServiceSchema): Promise<TableShape[]> {
   const { rows } = await client.query<Row>(shapeText, [`"${service}"`])
   const missing = reference.filter(table => !rows.some(row => row.name === table))
   return [

@@ -1,0 +1,21 @@
+/**
+ * `npm test`: types, then every test file. `--soak` runs the same with the sizes that take long.
+ * Files run two at a time; each cleans up after itself. `node scripts/test.ts PATH …` runs some of them.
+ */
+import { spawnSync } from 'node:child_process'
+import { globSync } from 'node:fs'
+import path from 'node:path'
+
+const root = path.dirname(import.meta.dirname)
+const given = process.argv.slice(2)
+const isSoak = given.includes('--soak')
+const chosen = given.filter(one => !one.startsWith('--'))
+const files = chosen.length > 0 ? chosen : globSync(['test/**/*.test.ts', 'examples/*/**/*.test.ts'], { cwd: root, exclude: ['**/node_modules/**'] }).sort()
+
+function run(command: string, argv: readonly string[]): void {
+  const { status } = spawnSync(command, argv, { cwd: root, stdio: 'inherit', env: { ...process.env, ...(isSoak ? { TENFOLD_SOAK: '1' } : {}) } })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+if (chosen.length === 0) run(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', '.'])
+run(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...files])

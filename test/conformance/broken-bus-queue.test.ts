@@ -1,0 +1,30 @@
+/** The suites of bus and queue find drivers that break the contract on purpose. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { busSuite } from '../../src/conformance/bus.ts'
+import { failures, verify } from '../../src/conformance/check.ts'
+import type { Driver, Suite } from '../../src/conformance/check.ts'
+import { queueSuite } from '../../src/conformance/queue.ts'
+import { busDriver, queueDriver } from '../support/bus-queue-drivers.ts'
+import { naiveBus } from './broken/bus.ts'
+import { forgetfulQueue, twiceQueue, unserialQueue } from './broken/queue.ts'
+
+/** Runs the named checks only: the whole suite would wait for each of its time-outs. */
+async function finds<Subject>(suite: Suite<Subject>, driver: Driver<Subject>, names: readonly string[]): Promise<void> {
+  const titles = names.map(name => `${suite.port} · ${driver.name} · ${name}`)
+  const cases = verify(suite, driver).filter(one => titles.includes(one.name))
+  assert.equal(cases.length, names.length, 'each name is a check')
+  assert.deepEqual(new Set(await failures(cases)), new Set(titles))
+}
+
+test('a bus that ignores the horizon loses messages', () =>
+  finds(busSuite, busDriver('naive', naiveBus), ['eight writers with late commits: nothing is lost, and each key is in order']))
+
+test('a queue that runs jobs twice', () =>
+  finds(queueSuite, queueDriver('twice', twiceQueue), ['a job runs once and arrives as it was enqueued', 'two processes share the jobs, each goes to one']))
+
+test('a queue that forgets jobs', () =>
+  finds(queueSuite, queueDriver('forgetful', forgetfulQueue), ['a job runs once and arrives as it was enqueued', 'jobs outlive the process']))
+
+test('a queue without serial order', () =>
+  finds(queueSuite, queueDriver('unserial', unserialQueue), ['jobs of one serial text run one after another, in order']))

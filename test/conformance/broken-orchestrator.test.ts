@@ -1,0 +1,20 @@
+/** The suite notices an orchestrator that is broken; otherwise passing it would mean nothing. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { failures, verify } from '../../src/conformance/check.ts'
+import { orchestratorSuite } from '../../src/conformance/orchestrator.ts'
+import { orchestratorSubject } from '../fixtures/orchestrator-subject.ts'
+import { BrokenOrchestrator } from './broken/orchestrator.ts'
+
+test('a broken orchestrator fails what it breaks, and only that', async () => {
+  const driver = { name: 'broken', open: async () => orchestratorSubject(new BrokenOrchestrator()) }
+  const failed = (await failures(verify(orchestratorSuite, driver))).map(name => name.split(' · ')[2])
+  assert.deepEqual(failed, [
+    'apply starts what is missing and stops what is no longer wanted',
+    'a changed spec replaces the process',
+    'a process that ends unasked is started again promptly, its siblings are left alone',
+    'a process that keeps ending is started after a growing backoff',
+    'apply rejects when a process never becomes ready, and the others stay',
+    'stop kills what does not end within its grace',
+  ])
+})

@@ -1,0 +1,35 @@
+/** A suite that passes a broken driver is worth nothing: each fault must fail the checks that are about it. */
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { failures, verify } from '../../src/conformance/check.ts'
+import { databaseSuite } from '../../src/conformance/database.ts'
+import { leaseSuite } from '../../src/conformance/lease.ts'
+import { databaseDriver, leaseDriver } from '../support/postgres-drivers.ts'
+import { acknowledgesBeforeCommit, forgetsBucket, forgetsInbox, frozenPosition } from './broken/database.ts'
+import { believesAnyToken, grantsTwice, noticesNoLoss } from './broken/lease.ts'
+
+const databases = [
+  [acknowledgesBeforeCommit, 'a failure that the work swallowed still rejects'],
+  [forgetsBucket, 'a row of another bucket is refused on insert, update and delete'],
+  [forgetsInbox, 'an inbox passes each message once per consumer'],
+  [frozenPosition, 'a position covers what was acknowledged and grows'],
+] as const
+const leases = [
+  [grantsTwice, 'a held name is not granted again, to anyone'],
+  [believesAnyToken, 'each grant has a larger token, and only the newest is current'],
+  [noticesNoLoss, 'a cut connection loses the lease, and another gets it'],
+] as const
+
+for (const [wrap, check] of databases) {
+  test(`database · ${wrap.name} fails '${check}'`, { timeout: 60_000 }, async () => {
+    const cases = verify(databaseSuite, databaseDriver(wrap.name, wrap)).filter(one => one.name.endsWith(check))
+    assert.deepEqual(await failures(cases), [`database · ${wrap.name} · ${check}`])
+  })
+}
+
+for (const [wrap, check] of leases) {
+  test(`lease · ${wrap.name} fails '${check}'`, { timeout: 60_000 }, async () => {
+    const cases = verify(leaseSuite, leaseDriver(wrap.name, wrap)).filter(one => one.name.endsWith(check))
+    assert.deepEqual(await failures(cases), [`lease · ${wrap.name} · ${check}`])
+  })
+}

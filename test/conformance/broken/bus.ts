@@ -1,0 +1,44 @@
+/** A bus whose cursor is the sequence number alone: what commits late is passed over. The suite must find it. */
+import pg from 'pg'
+import { silentLogger } from '../../../src/base/log.ts'
+import { sleep } from '../../../src/base/time.ts'
+import { openPostgresBus } from '../../../src/drivers/postgres/bus.ts'
+import type { Bus, Subscribed, Subscription } from '../../../src/ports/bus.ts'
+import type { Message } from '../../../src/ports/database.ts'
+
+const pollText = `
+  SELECT seq, bucket, id, kind, name, key, payload, (extract(epoch FROM at) * 1000)::float8 AS "atMs"
+  FROM tenfold.outbox WHERE seq > $1 AND name = ANY ($2) ORDER BY seq LIMIT 500`
+
+async function follow(pool: pg.Pool, subscription: Subscription, signal: AbortSignal): Promise<void> {
+  for (let seq = '0'; !signal.aborted; await sleep(2, signal)) {
+    const { rows } = await pool.query<Message & { seq: string }>(pollText, [seq, subscription.names])
+    if (rows.length === 0) continue
+    await subscription.handle(rows)
+    seq = rows.at(-1)!.seq
+  }
+}
+
+export function naiveBus(url: string): Bus {
+  const bus = openPostgresBus({ url, log: silentLogger })
+  const pool = new pg.Pool({ connectionString: url, max: 4 })
+  pool.on('error', () => {})
+  const stopping = new AbortController()
+  const loops: Promise<void>[] = []
+  let closing: Promise<void> | undefined
+  return {
+    open: () => bus.open(), publish: messages => bus.publish(messages), caughtUp: (consumer, timeoutMs) => bus.caughtUp(consumer, timeoutMs),
+    depth: consumer => bus.depth(consumer), deadLetters: (consumer, limit) => bus.deadLetters(consumer, limit), replay: (consumer, id) => bus.replay(consumer, id),
+    async subscribe(subscription): Promise<Subscribed> {
+      const stopped = new AbortController()
+      const loop = follow(pool, subscription, AbortSignal.any([stopping.signal, stopped.signal])).catch(() => {})
+      loops.push(loop)
+      return { stop: async () => { stopped.abort(); await loop } }
+    },
+    close: () => closing ??= (async () => {
+      stopping.abort()
+      await Promise.all(loops)
+      await Promise.all([bus.close(), pool.end()])
+    })(),
+  }
+}

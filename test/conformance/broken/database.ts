@@ -1,0 +1,41 @@
+/** Database drivers that are wrong on purpose: the suite must notice. */
+import type { Database, Transaction } from '../../../src/ports/database.ts'
+
+const over = (database: Database, changes: Partial<Database>): Database => {
+  const bound = Object.fromEntries(['open', 'close', 'migrate', 'query', 'transaction', 'claimed', 'position', 'prune', 'healthy']
+    .map(method => [method, (database[method as keyof Database] as (...values: unknown[]) => unknown).bind(database)]))
+  return { ...(bound as unknown as Database), ...changes }
+}
+
+/** Resolves when the work is done, before COMMIT is. */
+export const acknowledgesBeforeCommit = (database: Database): Database => over(database, {
+  transaction: (scope, work) => new Promise((resolve, reject) => {
+    database.transaction(scope, async transaction => {
+      const value = await work(transaction)
+      resolve(value)
+      return value
+    }).catch(reject)
+  }),
+})
+
+/** Does not tell the database which bucket the transaction owns. */
+export const forgetsBucket = (database: Database): Database => over(database, {
+  transaction: (scope, work) => database.transaction({ ...scope, bucket: null }, work),
+})
+
+/** Lets a consumer see every message again. */
+export const forgetsInbox = (database: Database): Database => over(database, {
+  transaction: (scope, work) => database.transaction(scope, transaction => work(new Proxy<Transaction>(transaction, {
+    get(target, property) {
+      if (property === 'firstSeen') return async (_: string, messages: readonly { id: string }[]) => new Set(messages.map(one => one.id))
+      const value = Reflect.get(target, property, target) as unknown
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  }))),
+})
+
+/** Answers with the first position it ever took. */
+export const frozenPosition = (database: Database): Database => {
+  let first: ReturnType<Database['position']> | undefined
+  return over(database, { position: () => first ??= database.position() })
+}

@@ -1,0 +1,106 @@
+/** Postgres's bus and queue as subjects of their suites; `wrap` puts something, a fault for instance, around each. */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import pg from 'pg'
+import { Closers } from '../../src/base/lifecycle.ts'
+import { silentLogger } from '../../src/base/log.ts'
+import { sleep } from '../../src/base/time.ts'
+import type { BusSubject } from '../../src/conformance/bus.ts'
+import type { Driver } from '../../src/conformance/check.ts'
+import type { QueueSubject } from '../../src/conformance/queue.ts'
+import { openPostgresBus } from '../../src/drivers/postgres/bus.ts'
+import { openPostgresQueue } from '../../src/drivers/postgres/queue.ts'
+import type { Bus } from '../../src/ports/bus.ts'
+import type { Message } from '../../src/ports/database.ts'
+import type { Queue } from '../../src/ports/queue.ts'
+import { scratchPostgres } from './postgres.ts'
+import type { ScratchPostgres } from './postgres.ts'
+
+const runtimeTables = readFileSync(new URL('../../src/drivers/postgres/sql/0001-runtime.sql', import.meta.url), 'utf8')
+const dyingWorker = new URL('../fixtures/dying-worker.ts', import.meta.url)
+
+export type OpenBus = (url: string) => Bus
+export type OpenQueue = (url: string) => Queue
+
+async function scratchRuntime(closers: Closers): Promise<ScratchPostgres> {
+  const scratch = await scratchPostgres()
+  closers.add(() => scratch.close())
+  await scratch.sql('CREATE SCHEMA tenfold')
+  await scratch.sql(runtimeTables)
+  return scratch
+}
+
+const cut = async ({ sql }: ScratchPostgres): Promise<void> => {
+  await sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()')
+}
+
+async function appendSlowly(pool: pg.Pool, messages: readonly Message[], delayMs: number): Promise<void> {
+  const client = await pool.connect()
+  try {
+    await client.query('BEGIN')
+    for (const one of messages) {
+      await client.query(`INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+        [one.bucket, one.id, one.kind, one.name, one.key, JSON.stringify(one.payload), new Date(one.atMs)])
+    }
+    if (delayMs > 0) await sleep(delayMs)
+    await client.query(`SELECT pg_notify('tenfold_outbox', '')`)
+    await client.query('COMMIT')
+  } finally {
+    client.release()
+  }
+}
+
+export function busDriver(name = 'postgres', openBus: OpenBus = url => openPostgresBus({ url, log: silentLogger })): Driver<BusSubject> {
+  return {
+    name, faults: ['restart', 'cut'],
+    async open() {
+      const closers = new Closers()
+      const scratch = await scratchRuntime(closers)
+      const pool = new pg.Pool({ connectionString: scratch.url, max: 10 })
+      pool.on('error', () => {})
+      closers.add(() => pool.end())
+      const reopen = async () => {
+        const bus = openBus(scratch.url)
+        closers.add(() => bus.close())
+        await bus.open()
+        return bus
+      }
+      const bus = await reopen()
+      return {
+        subject: { bus, reopen, appendSlowly: (messages, delayMs) => appendSlowly(pool, messages, delayMs), restart: scratch.restart, cut: () => cut(scratch) },
+        close: () => closers.close(),
+      }
+    },
+  }
+}
+
+/** Starts a process that claims one job and never finishes it, and kills it then. */
+async function die(url: string, job: string): Promise<void> {
+  const child = fork(dyingWorker, [url, job], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const exited = once(child, 'exit')
+  await Promise.race([once(child, 'message'), exited.then(() => { throw new Error('the worker ended before it claimed a job') })])
+  child.kill('SIGKILL')
+  await exited
+}
+
+export function queueDriver(name = 'postgres', wrap = (queue: Queue): Queue => queue): Driver<QueueSubject> {
+  return {
+    name, faults: ['restart', 'cut', 'die'],
+    async open() {
+      const closers = new Closers()
+      const scratch = await scratchRuntime(closers)
+      const reopen = async () => {
+        const queue = wrap(openPostgresQueue({ url: scratch.url, log: silentLogger }))
+        closers.add(() => queue.close())
+        await queue.open()
+        return queue
+      }
+      const queue = await reopen()
+      return {
+        subject: { queue, reopen, restart: scratch.restart, cut: () => cut(scratch), die: job => die(scratch.url, job) },
+        close: () => closers.close(),
+      }
+    },
+  }
+}
