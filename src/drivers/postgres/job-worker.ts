@@ -1,133 +1,168 @@
 /**
- * One graphile-worker runner, kept running: it ends itself when it cannot write down the
- * outcome of a job, then its jobs are given back and another runner starts.
+ * One worker of the queue.
+ *
+ *   claim (lease) ─▶ handle ─▶ done: the row goes
+ *                        └ failed: attempts + 1, later again; at attemptsMax: dead
+ *   every renewMs the leases of what runs are renewed; a lease that ran out is anybody's.
+ *   stop: no more claims; what runs after graceMs is aborted and given back, uncounted.
  */
-import { EventEmitter } from 'node:events'
-import { Logger as GraphileLogger, run } from 'graphile-worker'
-import type { JobHelpers, Runner, TaskList, WorkerEvents, WorkerPool } from 'graphile-worker'
-import type pg from 'pg'
+import pg from 'pg'
 import { backoffMs } from '../../base/backoff.ts'
+import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
-import { after, monotonicMs, sleep } from '../../base/time.ts'
-import type { Job, Working, WorkOptions } from '../../ports/queue.ts'
-import { releaseWorkers } from './worker-registry.ts'
-import type { WorkerRegistry } from './worker-registry.ts'
+import { randomHex } from '../../base/random.ts'
+import { after, every, sleep } from '../../base/time.ts'
+import type { Working, WorkOptions } from '../../ports/queue.ts'
+import { jobOf } from './queue.ts'
+import type { JobRow } from './queue.ts'
 
-export interface JobWorkerOptions {
-  readonly pool: pg.Pool
-  readonly log: Logger
-  readonly registry: WorkerRegistry
-}
+export interface JobWorkerOptions { readonly url: string; readonly log: Logger; readonly pool: pg.Pool }
 
-/** How a job lies in graphile_worker: its key is the id, its task the name. */
-export interface Wrapped { readonly payload: unknown; readonly serial?: string | undefined; readonly runAtMs?: number | undefined }
-
-const pollMs = 1_000
-const restart = { baseMs: 100, capMs: 5_000 }
-/** How long a handler may take to obey its signal, and the engine to write down how its jobs ended. */
+const leaseMs = 4_000
+const renewMs = 1_000
+const pollMs = 500
 const obeyMs = 100
-const settleMs = 3_000
-/** A serial text is free once the outcome of its job is written, which nothing announces: look then, and once more for a slow disk. */
-const serialNudgesMs = [4, 20]
+/** The n-th failure waits up to 2^n × 200 ms, at most five minutes, with full jitter. */
+const retry = { baseMs: 400, capMs: 300_000 }
+const reconnect = { baseMs: 50, capMs: 1_000 }
 
-/** graphile-worker's log lines: its news are our debugging, failed attempts are warnings. */
-export const bridgeLog = (log: Logger): GraphileLogger => new GraphileLogger(() => (level, message, meta) => {
-  if (level === 'error') log[meta?.failure ? 'debug' : 'warn'](message)
-  else log.debug(message)
-})
-
-export function jobOf(id: string, name: string, attemptsMax: number, { payload, serial, runAtMs }: Wrapped): Job {
-  return { id, name, payload: payload ?? null, attemptsMax, serial, runAtMs }
-}
+// Of one serial text only the oldest job that is not dead may run.
+const claimText = `
+  UPDATE tenfold.job SET worker = $1, leased_until = now() + $2 * interval '1 ms', attempts = attempts + 1
+  WHERE id IN (
+    SELECT id FROM tenfold.job j
+    WHERE dead_at IS NULL AND run_at <= now() AND name = ANY ($3) AND (worker IS NULL OR leased_until < now())
+      AND (serial IS NULL OR NOT EXISTS (SELECT FROM tenfold.job o WHERE o.serial = j.serial AND o.dead_at IS NULL AND o.seq < j.seq))
+    ORDER BY run_at, seq LIMIT $4 FOR UPDATE SKIP LOCKED)
+  RETURNING *`
+const renewText = `UPDATE tenfold.job SET leased_until = now() + $2 * interval '1 ms' WHERE worker = $1 AND id = ANY ($3)`
+const doneText = 'DELETE FROM tenfold.job WHERE id = $1 AND worker = $2'
+const failText = `
+  UPDATE tenfold.job SET worker = NULL, leased_until = NULL, error = $3, run_at = now() + $4 * interval '1 ms',
+    dead_at = CASE WHEN attempts >= attempts_max THEN now() END WHERE id = $1 AND worker = $2`
+const giveBackText = `UPDATE tenfold.job SET worker = NULL, leased_until = NULL, attempts = attempts - 1 WHERE id = $1 AND worker = $2`
 
 export class JobWorker implements Working {
   readonly #options: JobWorkerOptions
   readonly #work: WorkOptions
+  readonly #id = `worker-${randomHex(8)}`
+  readonly #running = new Map<string, Promise<void>>()
   readonly #stopping = new AbortController()
   readonly #cutting = new AbortController()
-  readonly #interrupted: string[] = []
-  readonly #done: Promise<void>
-  #runner: Runner | undefined
+  readonly #loops: Promise<void>[]
+  readonly #stopRenewing: () => void
+  #woken = false
+  #wake: (() => void) | undefined
 
   constructor(options: JobWorkerOptions, work: WorkOptions) {
     this.#options = options
     this.#work = work
-    this.#done = this.#run()
+    this.#stopRenewing = every(renewMs, () => this.#renew())
+    this.#loops = [this.#claimLoop(), this.#listenLoop()]
+  }
+
+  wake(): void {
+    this.#woken = true
+    this.#wake?.()
   }
 
   async stop(graceMs: number): Promise<void> {
-    const first = !this.#stopping.signal.aborted
     this.#stopping.abort()
-    // stop() rejects when the runner has ended by itself; what matters is that #done resolves.
-    if (first) void this.#runner?.stop().catch(() => {})
-    await Promise.race([this.#done, sleep(graceMs)])
+    this.wake()
+    const idle = Promise.all(this.#loops).then(() => Promise.all(this.#running.values()))
+    await Promise.race([idle, sleep(graceMs)])
     this.#cutting.abort()
-    await Promise.race([this.#done, sleep(obeyMs + settleMs)])
+    await idle
+    this.#stopRenewing()
   }
 
-  async #run(): Promise<void> {
-    for (let attempt = 1; !this.#stopping.signal.aborted; attempt++) {
-      const startedAtMs = monotonicMs()
-      await this.#runOnce().catch((error: unknown) => this.#options.log.warn({ err: error }, 'the job worker ended; starting it again'))
-      if (monotonicMs() - startedAtMs > restart.capMs) attempt = 1
-      if (!this.#stopping.signal.aborted) await sleep(backoffMs(restart, Math.min(attempt, 8)), this.#stopping.signal)
+  async #claimLoop(): Promise<void> {
+    for (let failures = 0; !this.#stopping.signal.aborted;) {
+      const free = this.#work.concurrency - this.#running.size
+      let claimed = 0
+      this.#woken = false
+      try {
+        if (free > 0) claimed = await this.#claim(free)
+        failures = 0
+      } catch (error) {
+        failures++
+        this.#options.log.debug({ err: error }, 'claiming jobs failed')
+        await sleep(backoffMs(reconnect, Math.min(failures, 6)), this.#stopping.signal)
+      }
+      if (claimed < free || free === 0) await this.#wait()
     }
   }
 
-  async #runOnce(): Promise<void> {
-    const { pool, log, registry } = this.#options
-    const events = new EventEmitter() as WorkerEvents
-    let id = ''
-    let registered = Promise.resolve()
-    let workers: WorkerPool | undefined
-    events.on('pool:create', ({ workerPool }) => { workers = workerPool; id = workerPool.id; registered = registry.add(id) })
-    events.on('job:complete', ({ job }) => {
-      if (job.job_queue_id !== null) for (const delayMs of serialNudgesMs) after(delayMs, () => workers?.nudge(1), true)
+  async #claim(count: number): Promise<number> {
+    const { rows } = await this.#options.pool.query<JobRow>({ name: 'job_claim', text: claimText, values: [this.#id, leaseMs, this.#work.names, count] })
+    for (const row of rows) {
+      this.#running.set(row.id, this.#run(row).finally(() => { this.#running.delete(row.id); this.wake() }))
+    }
+    return rows.length
+  }
+
+  async #wait(): Promise<void> {
+    if (this.#woken) return
+    await new Promise<void>(resolve => {
+      const cancel = after(pollMs, resolve)
+      this.#wake = () => { cancel(); resolve() }
     })
-    const task = (payload: unknown, helpers: JobHelpers) => registered.then(() => this.#attempt(payload as Wrapped, helpers))
-    const taskList: TaskList = Object.fromEntries(this.#work.names.map(name => [name, task]))
-    try {
-      this.#runner = await run({
-        pgPool: pool, taskList, events, concurrency: this.#work.concurrency, noHandleSignals: true, pollInterval: pollMs, logger: bridgeLog(log),
-        parsedCronItems: [],
-        // Outcomes in batches: unbatched ones are not awaited by 0.18, so that a lost connection would end the process.
-        preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
-      })
-      if (this.#stopping.signal.aborted) void this.#runner.stop().catch(() => {})
-      await this.#runner.promise
-    } finally {
-      if (id !== '') {
-        registry.remove(id)
-        await releaseWorkers(pool, [id]).catch((error: unknown) => log.debug({ err: error }, 'the jobs of an ended worker wait for the next sweep'))
-        await this.#giveBack()
+    this.#wake = undefined
+  }
+
+  async #run(row: JobRow): Promise<void> {
+    const signal = this.#cutting.signal
+    const cut = new Promise<'cut'>(resolve => {
+      const onAbort = () => { void sleep(obeyMs).then(() => resolve('cut')) }
+      if (signal.aborted) onAbort()
+      else signal.addEventListener('abort', onAbort, { once: true })
+    })
+    const handled = Promise.resolve().then(() => this.#work.handle({ job: jobOf(row), attempt: row.attempts, signal }))
+      .then(() => 'done' as const, (error: unknown) => ({ error }))
+    const outcome = await Promise.race([handled, cut])
+    if (outcome === 'done') return this.#settle(doneText, [row.id, this.#id])
+    if (outcome === 'cut' || signal.aborted) return this.#settle(giveBackText, [row.id, this.#id])
+    const message = String((outcome.error as Error | null)?.message ?? outcome.error)
+    this.#options.log.warn({ err: outcome.error, job: row.name, id: row.id, attempt: row.attempts, attemptsMax: row.attempts_max }, 'a job failed')
+    await this.#settle(failText, [row.id, this.#id, message, backoffMs(retry, row.attempts)])
+  }
+
+  /** Writes down how an attempt ended, trying again while the lease may still be ours. */
+  async #settle(text: string, values: unknown[]): Promise<void> {
+    for (let attempt = 1; attempt <= 8; attempt++) {
+      try {
+        await this.#options.pool.query({ text, values })
+        return
+      } catch (error) {
+        this.#options.log.debug({ err: error }, 'the outcome of a job could not be written yet')
+        await sleep(backoffMs(reconnect, attempt))
       }
     }
   }
 
-  async #attempt(wrapped: Wrapped, helpers: JobHelpers): Promise<void> {
-    const { job } = helpers
-    const signal = this.#cutting.signal
-    if (signal.aborted) { this.#interrupted.push(job.id); throw new Error('the worker is stopping') }
-    const cut = new Promise<never>((_, reject) => signal.addEventListener('abort', () => {
-      void sleep(obeyMs).then(() => reject(new Error('the worker stopped before the job was done')))
-    }, { once: true }))
-    cut.catch(() => {})
-    const handled = Promise.resolve().then(() => this.#work.handle({
-      job: jobOf(job.key ?? job.id, job.task_identifier, job.max_attempts, wrapped), attempt: job.attempts, signal,
-    }))
-    try {
-      await Promise.race([handled, cut])
-    } catch (error) {
-      if (signal.aborted) this.#interrupted.push(job.id)
-      throw error
-    }
+  async #renew(): Promise<void> {
+    if (this.#running.size === 0) return
+    await this.#options.pool.query(renewText, [this.#id, leaseMs, [...this.#running.keys()]]).catch((error: unknown) => this.#options.log.debug({ err: error }, 'leases could not be renewed'))
   }
 
-  /** An attempt that was cut off by a stop does not count, and need not wait. */
-  async #giveBack(): Promise<void> {
-    const ids = this.#interrupted.splice(0)
-    if (ids.length === 0) return
-    await this.#options.pool.query(`UPDATE graphile_worker._private_jobs SET attempts = greatest(0, attempts - 1), run_at = now()
-      WHERE id = ANY ($1::bigint[]) AND locked_at IS NULL`, [ids]).catch(() => {})
+  /** Hears of jobs that other processes enqueued; without it they are found by polling. */
+  async #listenLoop(): Promise<void> {
+    const { signal } = this.#stopping
+    const stopped = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
+    while (!signal.aborted) {
+      const client = new pg.Client({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold jobs' })
+      const ended = new Promise<void>(resolve => { client.on('error', () => resolve()).on('end', resolve) })
+      client.on('notification', () => this.wake())
+      try {
+        await client.connect()
+        await client.query('LISTEN tenfold_job')
+        await Promise.race([ended, stopped])
+      } catch (error) {
+        this.#options.log.debug({ err: error }, 'the job listener lost its connection')
+      } finally {
+        await client.end().catch(() => {})
+      }
+      await sleep(200, signal)
+    }
   }
 }

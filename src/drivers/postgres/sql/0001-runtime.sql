@@ -82,6 +82,26 @@ CREATE TABLE tenfold.claim (
   PRIMARY KEY (bucket, service, scope, value)
 );
 
+-- Jobs that wait, run, or were given up (dead). A running job is leased to its worker, which
+-- renews the lease while it lives; `seq` is the order of enqueuing.
+CREATE TABLE tenfold.job (
+  id           text   PRIMARY KEY,
+  seq          bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  name         text   NOT NULL,
+  payload      jsonb,
+  serial       text,
+  run_at       timestamptz NOT NULL,
+  asked_at     timestamptz,
+  attempts     int    NOT NULL DEFAULT 0,
+  attempts_max int    NOT NULL,
+  worker       text,
+  leased_until timestamptz,
+  dead_at      timestamptz,
+  error        text
+);
+CREATE INDEX job_ready ON tenfold.job (run_at, seq) WHERE dead_at IS NULL;
+CREATE INDEX job_by_serial ON tenfold.job (serial, seq) WHERE serial IS NOT NULL AND dead_at IS NULL;
+
 -- The newest grant of each lease: the fencing token of whoever may act.
 CREATE TABLE tenfold.lease (
   name       text   PRIMARY KEY,

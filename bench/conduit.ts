@@ -1,0 +1,45 @@
+/** Starts and seeds the Conduit application through its command line, and finds its Postgres. */
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { runScript, startServer } from './process.ts'
+import type { Environment, Server } from './process.ts'
+
+export interface Conduit extends Server {
+  readonly databaseUrl: string
+  readonly postgresPid: number
+}
+
+const appFile = 'examples/conduit/app.ts'
+
+export async function startConduit(dataFolder: string, secret: string): Promise<Conduit> {
+  const env: Environment = {
+    PORT: String(await freePort()), ADMIN_PORT: String(await freePort()), TENFOLD_DATA: dataFolder, JWT_SECRET: secret, LOG_LEVEL: 'warn',
+  }
+  const server = await startServer(['src/cli/main.ts', 'start', '--app', appFile], env)
+  try {
+    await runScript(['src/cli/main.ts', 'seed', '--app', appFile], env)
+    const { url: databaseUrl, pid: postgresPid } = await postgresOf(dataFolder)
+    return { ...server, databaseUrl, postgresPid }
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+}
+
+/** The embedded Postgres of a data folder, from the files its server writes. */
+export async function postgresOf(dataFolder: string): Promise<{ readonly url: string; readonly pid: number }> {
+  const folder = path.join(dataFolder, 'postgres')
+  const password = (await readFile(path.join(folder, 'postgres.password'), 'utf8')).trim()
+  const [pid, , , port] = (await readFile(path.join(folder, 'cluster', 'postmaster.pid'), 'utf8')).split('\n')
+  return { url: `postgres://postgres:${password}@127.0.0.1:${Number(port)}/postgres`, pid: Number(pid) }
+}
+
+const freePort = (): Promise<number> => new Promise((resolve, reject) => {
+  const probe = createServer().once('error', reject)
+  probe.listen(0, '127.0.0.1', () => {
+    const { port } = probe.address() as AddressInfo
+    probe.close(() => { resolve(port) })
+  })
+})

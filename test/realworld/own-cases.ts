@@ -1,0 +1,139 @@
+/** The project's own RealWorld cases: what the API promises, in a walk of two people. Needs no suite from outside. */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+
+interface Reply { readonly status: number; readonly body: any; readonly headers: Headers }
+
+/** One person's client: sends their token and, like a cookie jar, the newest consistency token. */
+export class Person {
+  readonly url: string
+  readonly name = `p-${randomBytes(6).toString('hex')}`
+  token: string | undefined
+  #consistency: string | undefined
+
+  constructor(url: string) { this.url = url }
+
+  get email(): string { return `${this.name}@example.com` }
+
+  async send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply> {
+    const answer = await fetch(`${this.url}/api${path}`, {
+      method, body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...(this.token ? { authorization: `Token ${this.token}` } : {}),
+        ...(this.#consistency ? { 'tenfold-token': this.#consistency } : {}), ...headers,
+      },
+    })
+    this.#consistency = answer.headers.get('tenfold-token') ?? this.#consistency
+    const text = await answer.text()
+    return { status: answer.status, body: text === '' ? null : JSON.parse(text), headers: answer.headers }
+  }
+
+  /** Sees what the other person's session has seen. */
+  follow(other: Person): void { this.#consistency = other.#consistency }
+
+  async register(): Promise<void> {
+    const { status, body } = await this.send('POST', '/users', { user: { username: this.name, email: this.email, password: 'password123' } })
+    assert.equal(status, 201)
+    assert.deepEqual({ ...body.user, token: typeof body.user.token }, { email: this.email, username: this.name, bio: null, image: null, token: 'string' })
+    this.token = body.user.token
+  }
+}
+
+function refused(reply: Reply, status: number, key: string, message: string): void {
+  assert.equal(reply.status, status)
+  assert.deepEqual(reply.body, { errors: { [key]: [message] } })
+}
+
+const blank = "can't be blank"
+
+async function accounts(jane: Person, nobody: Person): Promise<void> {
+  for (const field of ['username', 'email', 'password']) {
+    const user: Record<string, unknown> = { username: `${jane.name}x`, email: `x${jane.email}`, password: 'password123' }
+    for (const value of ['', null, undefined]) refused(await nobody.send('POST', '/users', { user: { ...user, [field]: value } }), 422, field, blank)
+    if (field === 'password') continue
+    refused(await jane.send('PUT', '/user', { user: { [field]: '' } }), 422, field, blank)
+    refused(await jane.send('PUT', '/user', { user: { [field]: null } }), 422, field, blank)
+  }
+  refused(await nobody.send('POST', '/users', { user: { username: jane.name, email: `y${jane.email}`, password: 'password123' } }), 409, 'username', 'has already been taken')
+  refused(await nobody.send('POST', '/users', { user: { username: `${jane.name}y`, email: jane.email, password: 'password123' } }), 409, 'email', 'has already been taken')
+  refused(await nobody.send('POST', '/users/login', { user: { email: jane.email, password: 'wrong password' } }), 401, 'credentials', 'invalid')
+  refused(await nobody.send('GET', '/user'), 401, 'token', 'is missing')
+  assert.equal((await nobody.send('POST', '/users/login', { user: { email: jane.email, password: 'password123' } })).status, 200)
+  assert.equal((await jane.send('PUT', '/user', { user: { password: 'short' } })).status, 422)
+  for (const [given, kept] of [['I write', 'I write'], ['', null], ['again', 'again'], [null, null]] as const) {
+    assert.equal((await jane.send('PUT', '/user', { user: { bio: given, image: given } })).status, 200)
+    const { body } = await jane.send('GET', '/user')
+    assert.deepEqual([body.user.bio, body.user.image], [kept, kept])
+  }
+}
+
+async function articles(jane: Person, john: Person, nobody: Person): Promise<string> {
+  const tag = `t-${jane.name}`
+  const input = { title: `How ${jane.name} trains`, description: 'ever wonder?', body: 'with care', tagList: ['zeta', tag, 'alpha', tag] }
+  refused(await nobody.send('POST', '/articles', { article: input }), 401, 'token', 'is missing')
+  for (const field of ['title', 'description', 'body']) refused(await jane.send('POST', '/articles', { article: { ...input, [field]: '' } }), 422, field, blank)
+  const made = await jane.send('POST', '/articles', { article: input })
+  assert.equal(made.status, 201)
+  const { slug, createdAt } = made.body.article
+  assert.deepEqual(made.body.article.tagList, ['alpha', tag, 'zeta'])
+  const twin = await jane.send('POST', '/articles', { article: input })
+  assert.notEqual(twin.body.article.slug, slug)
+  nobody.follow(jane)
+  assert.ok((await nobody.send('GET', '/tags')).body.tags.includes(tag), 'a tag is shown at once')
+  const byTag = await nobody.send('GET', `/articles?tag=${tag}`)
+  assert.deepEqual([byTag.body.articlesCount, byTag.body.articles.map((one: any) => one.slug)], [2, [twin.body.article.slug, slug]])
+  assert.ok(!('body' in byTag.body.articles[0]))
+  assert.equal((await nobody.send('GET', `/articles?author=${jane.name}&limit=1&offset=1`)).body.articles[0].slug, slug)
+  assert.equal((await nobody.send('GET', `/articles?author=${jane.name}&limit=1&offset=9`)).body.articlesCount, 2)
+  assert.equal((await jane.send('DELETE', `/articles/${twin.body.article.slug}`)).status, 204)
+  const changed = await jane.send('PUT', `/articles/${slug}`, { article: { body: 'with more care' } })
+  assert.deepEqual([changed.body.article.createdAt, changed.body.article.tagList], [createdAt, ['alpha', tag, 'zeta']])
+  assert.ok(changed.body.article.updatedAt > createdAt)
+  assert.equal((await jane.send('PUT', `/articles/${slug}`, { article: { tagList: null } })).status, 422)
+  assert.deepEqual((await jane.send('PUT', `/articles/${slug}`, { article: { tagList: [] } })).body.article.tagList, [])
+  refused(await john.send('PUT', `/articles/${slug}`, { article: { body: 'mine' } }), 403, 'article', 'forbidden')
+  refused(await john.send('DELETE', `/articles/${slug}`), 403, 'article', 'forbidden')
+  refused(await john.send('DELETE', '/articles/no-such-thing'), 404, 'article', 'not found')
+  refused(await nobody.send('GET', '/articles/no-such-thing'), 404, 'article', 'not found')
+  return slug
+}
+
+async function reactions(jane: Person, john: Person, nobody: Person, slug: string): Promise<void> {
+  for (const count of [1, 1]) assert.deepEqual((await john.send('POST', `/articles/${slug}/favorite`, '')).body.article.favoritesCount, count)
+  assert.deepEqual((await john.send('GET', `/articles/${slug}`)).body.article.favorited, true)
+  assert.equal((await nobody.send('GET', `/articles?favorited=${john.name}`)).body.articlesCount, 1)
+  assert.equal((await john.send('DELETE', `/articles/${slug}/favorite`)).body.article.favoritesCount, 0)
+  refused(await john.send('POST', `/articles/${slug}/comments`, { comment: { body: '' } }), 422, 'body', blank)
+  const { body: { comment } } = await john.send('POST', `/articles/${slug}/comments`, { comment: { body: 'thank you' } })
+  assert.ok(Number.isInteger(comment.id))
+  refused(await jane.send('DELETE', `/articles/${slug}/comments/${comment.id}`), 403, 'comment', 'forbidden')
+  refused(await john.send('DELETE', `/articles/${slug}/comments/999999`), 404, 'comment', 'not found')
+  refused(await john.send('DELETE', '/articles/no-such-thing/comments/1'), 404, 'article', 'not found')
+  assert.equal((await nobody.send('GET', `/articles/${slug}/comments`)).body.comments[0].author.username, john.name)
+  assert.equal((await john.send('DELETE', `/articles/${slug}/comments/${comment.id}`)).status, 204)
+  assert.deepEqual((await nobody.send('GET', `/articles/${slug}/comments`)).body, { comments: [] })
+}
+
+async function feeds(jane: Person, john: Person, nobody: Person, slug: string): Promise<void> {
+  refused(await nobody.send('GET', '/articles/feed'), 401, 'token', 'is missing')
+  assert.deepEqual((await john.send('GET', '/articles/feed')).body, { articles: [], articlesCount: 0 })
+  assert.equal((await john.send('POST', `/profiles/${jane.name}/follow`)).body.profile.following, true)
+  const { body } = await john.send('GET', '/articles/feed')
+  assert.deepEqual([body.articlesCount, body.articles[0].slug, body.articles[0].author.following], [1, slug, true])
+  assert.equal((await john.send('GET', `/profiles/${jane.name}`)).body.profile.following, true)
+  assert.equal((await john.send('DELETE', `/profiles/${jane.name}/follow`)).body.profile.following, false)
+  assert.equal((await john.send('GET', '/articles/feed')).body.articlesCount, 0)
+  refused(await nobody.send('GET', '/profiles/no-such-person'), 404, 'profile', 'not found')
+}
+
+export async function runCases(url: string): Promise<void> {
+  const [jane, john, nobody] = [new Person(url), new Person(url), new Person(url)]
+  await jane.register()
+  await john.register()
+  await accounts(jane, nobody)
+  const slug = await articles(jane, john, nobody)
+  await reactions(jane, john, nobody, slug)
+  await feeds(jane, john, nobody, slug)
+  assert.equal((await jane.send('DELETE', `/articles/${slug}`)).status, 204)
+  refused(await nobody.send('GET', `/articles/${slug}`), 404, 'article', 'not found')
+}
