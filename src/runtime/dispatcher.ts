@@ -57,8 +57,9 @@ export class Dispatcher {
 
   async #query(intent: Query, call: Call, deadline: Deadline): Promise<Answer> {
     const { definition } = intent
-    const input = await parse(definition.input, call.input)
+    // Who calls comes first: a stranger learns nothing about what an input should look like.
     const caller = this.#caller(intent, call)
+    const input = await parse(definition.input, call.input)
     const key = definition.key as ((input: unknown, caller: unknown) => Key) | undefined
     const bucket = key ? routed(key(input, { user: caller })).bucket : null
     if (call.metadata.token && definition.reads) await this.#session.awaitProjections(definition.reads, call.metadata.token)
@@ -70,8 +71,9 @@ export class Dispatcher {
 
   async #command(intent: Command, call: Call, deadline: Deadline): Promise<Answer> {
     const { definition } = intent
-    const input = await parse(definition.input, call.input)
+    // Who calls comes first: a stranger learns nothing about what an input should look like.
     const caller = this.#caller(intent, call)
+    const input = await parse(definition.input, call.input)
     const key = routed((definition.key as (input: unknown, caller: unknown) => Key)(input, { user: caller }))
     const { metadata } = call
     const scope = { service: intent.service.name, bucket: key.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }

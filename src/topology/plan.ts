@@ -56,7 +56,6 @@ export function checkTopology(app: Application, topology: Topology): string[] {
   }
   for (const service of services) if (!run.has(service)) faults.push(`no process runs '${service}'; add it to a process`)
   const replicas = processes.reduce((sum, [, process]) => sum + process.replicas, 0)
-  if (replicas > 1 && topology.ports.transport.driver !== 'memory' && topology.ports.transport.driver !== 'serialising') return faults
   if (processes.length > 1 && processes.some(([, process]) => process.runs !== 'everything')) {
     faults.push(`processes ${processes.map(([name]) => name).join(', ')} split the services, but the transport '${topology.ports.transport.driver}' stays within one process (I7); let every process run 'everything' or choose a transport over the network`)
   }

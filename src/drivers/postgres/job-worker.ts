@@ -50,6 +50,9 @@ export class JobWorker implements Working {
   readonly #stopping = new AbortController()
   readonly #cutting = new AbortController()
   readonly #loops: Promise<void>[]
+  /** Resolves when it hears of new jobs, or could not connect and polls for now. */
+  readonly listening: Promise<void>
+  #listens = () => {}
   readonly #stopRenewing: () => void
   #woken = false
   #wake: (() => void) | undefined
@@ -58,6 +61,7 @@ export class JobWorker implements Working {
     this.#options = options
     this.#work = work
     this.#stopRenewing = every(renewMs, () => this.#renew())
+    this.listening = new Promise(resolve => { this.#listens = resolve })
     this.#loops = [this.#claimLoop(), this.#listenLoop()]
   }
 
@@ -156,10 +160,12 @@ export class JobWorker implements Working {
       try {
         await client.connect()
         await client.query('LISTEN tenfold_job')
+        this.#listens()
         await Promise.race([ended, stopped])
       } catch (error) {
         this.#options.log.debug({ err: error }, 'the job listener lost its connection')
       } finally {
+        this.#listens()
         await client.end().catch(() => {})
       }
       await sleep(200, signal)

@@ -80,6 +80,7 @@ class PostgresQueue implements Queue {
     if (this.#closed) throw fault('UNAVAILABLE', 'the queue is closed')
     const worker = new JobWorker({ ...this.#options, pool: this.#pool }, work)
     this.#workers.add(worker)
+    await worker.listening
     return { stop: async graceMs => { await worker.stop(graceMs); this.#workers.delete(worker) } }
   }
 

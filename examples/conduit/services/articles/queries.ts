@@ -2,11 +2,11 @@
 import { fault, keyOfHandle } from 'tenfold'
 import { z } from 'zod'
 import { address, Paging, Profile, Summary } from '../../shapes.ts'
-import { person } from '../accounts/queries.ts'
+import { people, person } from '../accounts/queries.ts'
 import { authors, tagUses } from './projections.ts'
 import { articles } from './service.ts'
 import type { Tables } from './service.ts'
-import { article, authorView, following, missingAuthors, summaries } from './view.ts'
+import { article, following, summaries } from './view.ts'
 import type { ViewRow } from './view.ts'
 
 const { slug, title, description, ...rest } = Summary.shape
@@ -106,24 +106,27 @@ export const tags = articles.query({
   },
 })
 
-type CommentRow = Tables['comment'] & Pick<ViewRow, 'username' | 'bio' | 'image'>
-
 export const comments = articles.query({
-  http: 'GET /api/articles/:slug/comments', auth: 'optional', reads: [authors], summary: 'The comments of an article',
+  http: 'GET /api/articles/:slug/comments', auth: 'optional', summary: 'The comments of an article',
   input: z.object({ slug: address }),
   output: z.object({ comments: z.array(Comment) }),
   key: ({ slug }) => keyOfHandle(slug),
   async run(context, { slug }) {
     const [found] = await context.sql<{ id: string }>`SELECT id FROM article WHERE bucket = ${context.bucket} AND slug = ${slug}`
     if (!found) throw unknownArticle()
-    const rows = await context.sql<CommentRow>`
-      SELECT c.id, c.author_id, c.body, c.created_at, c.updated_at, w.username, w.bio, w.image
-      FROM comment c LEFT JOIN author w ON w.bucket = c.bucket AND w.id = c.author_id
-      WHERE c.bucket = ${context.bucket} AND c.article_id = ${found.id} ORDER BY c.id`
-    const [follows, missing] = await Promise.all([following(context, context.user?.id ?? null, rows), missingAuthors(context, rows)])
-    return { comments: rows.map(row => ({
-      id: row.id, createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(), body: row.body,
-      author: authorView(row, missing, follows.has(row.author_id)),
-    })) }
+    const rows = await context.sql<Tables['comment']>`
+      SELECT id, author_id, body, created_at, updated_at FROM comment
+      WHERE bucket = ${context.bucket} AND article_id = ${found.id} ORDER BY id`
+    // Commenters live in buckets of their own: their service is asked.
+    const ids = [...new Set(rows.map(row => row.author_id))]
+    const [follows, writers] = await Promise.all([following(context, context.user?.id ?? null, rows), ids.length === 0 ? [] : context.call(people, { ids })])
+    const byId = new Map(writers.map(one => [one.id, one]))
+    return { comments: rows.map(row => {
+      const { username = '', bio = null, image = null } = byId.get(row.author_id) ?? {}
+      return {
+        id: row.id, createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(), body: row.body,
+        author: { username, bio, image, following: follows.has(row.author_id) },
+      }
+    }) }
   },
 })

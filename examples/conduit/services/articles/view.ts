@@ -26,19 +26,19 @@ type Calls = Pick<QueryContext, 'call'>
 type Authored = Pick<ViewRow, 'author_id' | 'username' | 'bio' | 'image'>
 
 /** Whom of these authors the viewer follows; nobody's view follows nobody. */
-export async function following(context: Calls, viewer: string | null, rows: readonly Authored[]): Promise<Set<string>> {
+export async function following(context: Calls, viewer: string | null, rows: readonly Pick<ViewRow, 'author_id'>[]): Promise<Set<string>> {
   if (viewer === null || rows.length === 0) return new Set()
   return new Set(await context.call(followedBy, { follower: viewer, people: [...new Set(rows.map(row => row.author_id))] }))
 }
 
 /** Authors whose read model has not arrived yet are asked for at their owner. */
-export async function missingAuthors(context: Calls, rows: readonly Authored[]): Promise<Map<string, Person>> {
+async function missingAuthors(context: Calls, rows: readonly Authored[]): Promise<Map<string, Person>> {
   const ids = [...new Set(rows.filter(row => row.username === null).map(row => row.author_id))]
   if (ids.length === 0) return new Map()
   return new Map((await context.call(people, { ids })).map(one => [one.id, one]))
 }
 
-export function authorView(row: Authored, missing: Map<string, Person>, isFollowing: boolean): z.output<typeof Profile> {
+function authorView(row: Authored, missing: Map<string, Person>, isFollowing: boolean): z.output<typeof Profile> {
   const { username, bio, image } = row.username === null ? missing.get(row.author_id) ?? { username: '', bio: null, image: null } : { ...row, username: row.username }
   return { username, bio, image, following: isFollowing }
 }

@@ -1,0 +1,95 @@
+/**
+ * kill -9 of the application's process, of Postgres, of both and of everything, under 16
+ * writers. What was acknowledged is there afterwards, once, with the events, read models
+ * and jobs that follow from it; nobody repairs anything by hand.
+ *
+ * Negative control: answers that are sent before COMMIT must be found missing.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { readFile, rm } from 'node:fs/promises'
+import path from 'node:path'
+import pg from 'pg'
+import { sleep } from '../../src/base/time.ts'
+import { startDeployment } from '../support/deployment.ts'
+import type { TestDeployment } from '../support/deployment.ts'
+import { Ledger, write } from './ledger.ts'
+
+const isSoak = process.env.TENFOLD_SOAK === '1'
+const rounds = isSoak ? 10 : 4
+const acknowledgedMin = isSoak ? 10_000 : 2_000
+const writers = 16
+type Victim = 'app' | 'postgres' | 'both' | 'everything'
+const victims: readonly Victim[] = ['app', 'postgres', 'both', 'everything']
+
+async function pidsOf(deployment: TestDeployment): Promise<{ app: number[]; postgres: number }> {
+  const status = await (await fetch(`${deployment.adminUrl}/status`)).json() as { processes: { pid: number | null }[] }
+  const pidFile = await readFile(path.join(deployment.dataFolder, 'postgres/cluster/postmaster.pid'), 'utf8').catch(() => '')
+  return { app: status.processes.flatMap(one => one.pid ?? []), postgres: Number(pidFile.split('\n')[0]) }
+}
+
+function kill(pid: number): void {
+  try { process.kill(pid, 'SIGKILL') } catch { /* it has just ended by itself */ }
+}
+
+async function strike(deployment: TestDeployment, victim: Victim): Promise<void> {
+  const { app, postgres } = await pidsOf(deployment)
+  if (victim !== 'postgres') app.forEach(kill)
+  if (victim !== 'app' && postgres > 0) kill(postgres)
+  if (victim === 'everything') kill(deployment.process.pid!)
+}
+
+async function roundsOf(ledger: Ledger, env: Record<string, string>): Promise<TestDeployment> {
+  let deployment = await startDeployment({ env })
+  const options = { dataFolder: deployment.dataFolder, port: Number(new URL(deployment.url).port), env }
+  const stopping = new AbortController()
+  await ledger.prepare(deployment.url)
+  const writing = Array.from({ length: writers }, (_, index) => write(deployment.url, ledger, index, stopping.signal))
+  for (let round = 0; round < rounds || ledger.acknowledged < acknowledgedMin; round++) {
+    await sleep(600)
+    const victim = victims[round % victims.length]!
+    await strike(deployment, victim)
+    if (victim === 'everything') deployment = await startDeployment(options)
+    await sleep(1_200)
+  }
+  stopping.abort()
+  await Promise.all(writing)
+  return deployment
+}
+
+async function databaseOf(deployment: TestDeployment): Promise<pg.Client> {
+  const folder = path.join(deployment.dataFolder, 'postgres')
+  const port = Number((await readFile(path.join(folder, 'cluster/postmaster.pid'), 'utf8')).split('\n')[3])
+  const password = (await readFile(path.join(folder, 'postgres.password'), 'utf8').catch(() => readFile(path.join(folder, 'password'), 'utf8'))).trim()
+  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres', password })
+  await client.connect()
+  return client
+}
+
+test(`kill -9 under ${writers} writers loses nothing and doubles nothing`, async t => {
+  const ledger = new Ledger()
+  const deployment = await roundsOf(ledger, {})
+  const client = await databaseOf(deployment)
+  t.after(async () => {
+    await client.end()
+    await deployment.end()
+    await rm(deployment.dataFolder, { recursive: true, force: true })
+  })
+  t.diagnostic(`${ledger.acknowledged} writes acknowledged, ${ledger.unknown} of unknown outcome`)
+  assert.ok(ledger.acknowledged >= acknowledgedMin)
+  assert.deepEqual(await ledger.verify(client), [])
+})
+
+test('negative control: an answer before COMMIT is found out', async t => {
+  const ledger = new Ledger()
+  const deployment = await roundsOf(ledger, { TENFOLD_ACKNOWLEDGE: 'before-commit' })
+  const client = await databaseOf(deployment)
+  t.after(async () => {
+    await client.end()
+    await deployment.end()
+    await rm(deployment.dataFolder, { recursive: true, force: true })
+  })
+  const findings = await ledger.verify(client, 3_000)
+  t.diagnostic(`${findings.length} findings, for instance: ${findings[0]}`)
+  assert.ok(findings.some(one => one.includes('lost')), 'a lost write must be found')
+})

@@ -1,0 +1,41 @@
+/** Faults in declarations and topologies are found, with the place and the mend. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { z } from 'zod'
+import { application, service } from '../src/index.ts'
+import { checkApplication } from '../src/model/manifest.ts'
+import { checkTopology } from '../src/topology/plan.ts'
+import type { Topology } from '../src/index.ts'
+import monolith from '../examples/conduit/topologies/1-monolith.ts'
+
+const any = { input: z.object({}), output: z.object({}) }
+const run = async () => ({})
+
+function faultsOf(build: (one: ReturnType<typeof service>) => Record<string, unknown>): string[] {
+  const one = service('one')
+  return checkApplication(application('test', { services: { one: { one, ...build(one) } } }))
+}
+
+test('an application without faults has none', () => {
+  assert.deepEqual(faultsOf(one => ({ read: one.query({ ...any, http: 'GET /read', scatter: true, run }) })), [])
+})
+
+const faulty: [string, RegExp, (one: ReturnType<typeof service>) => Record<string, unknown>][] = [
+  ['two intents on one route', /model\.test\.ts:\d+.*both answer 'GET \/a\/:y'/, one => ({ a: one.query({ ...any, http: 'GET /a/:x', scatter: true, run }), b: one.query({ ...any, http: 'GET /a/:y', scatter: true, run }) })],
+  ['a command without a key', /a command needs a key/, one => ({ a: one.command({ ...any, run } as never) })],
+  ['a query with neither key nor scatter', /needs a key or 'scatter: true'/, one => ({ a: one.query({ ...any, run }) })],
+  ['an event that nobody exports', /an event that no service of this application exports/, one => ({ a: one.subscribe({ on: service('other').event(z.object({})), run: async () => {} }) })],
+  ['an intent that is not exported', /is not exported by the service's module/, one => { one.event(z.object({})); return {} }],
+  ['auth without authenticate', /has no authenticate/, one => ({ a: one.query({ ...any, scatter: true, auth: 'required', run }) })],
+  ['a command behind GET', /which clients may repeat/, one => ({ a: one.command({ ...any, http: 'GET /a', key: () => 'a', run }) })],
+]
+for (const [what, message, build] of faulty) test(`found: ${what}`, () => { assert.match(faultsOf(build).join('\n'), message) })
+
+test('a topology that cannot keep the invariants is refused (I10)', () => {
+  const one = service('one')
+  const app = application('test', { services: { one: { one } } })
+  const two: Topology = { ...monolith, processes: { app: { runs: 'everything', replicas: 2 } } }
+  assert.deepEqual(checkTopology(app, monolith as Topology), [])
+  assert.match(checkTopology(app, two).join('\n'), /no invalidation between them/)
+  assert.match(checkTopology(app, { ...monolith, processes: { app: { runs: ['tow'], replicas: 1 } } }).join('\n'), /runs 'tow', which the application does not have; it has one[\s\S]*no process runs 'one'/)
+})
