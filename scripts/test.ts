@@ -1,5 +1,6 @@
 /**
- * `npm test`: types, then every test file. `--soak` runs the same with the sizes that take long.
+ * `npm test`: types, then every test file. `--soak` runs those that have a longer form, at
+ * that length.
  * Files run two at a time; each cleans up after itself. `node scripts/test.ts PATH …` runs some of them.
  */
 import { spawnSync } from 'node:child_process'
@@ -10,7 +11,9 @@ const root = path.dirname(import.meta.dirname)
 const given = process.argv.slice(2)
 const isSoak = given.includes('--soak')
 const chosen = given.filter(one => !one.startsWith('--'))
-const files = chosen.length > 0 ? chosen : globSync(['test/**/*.test.ts', 'examples/*/**/*.test.ts'], { cwd: root, exclude: ['**/node_modules/**'] }).sort()
+// What has a longer form: the others would only run again.
+const patterns = isSoak ? ['test/crash/*.test.ts', 'test/hostile.test.ts'] : ['test/**/*.test.ts', 'examples/*/**/*.test.ts']
+const files = chosen.length > 0 ? chosen : globSync(patterns, { cwd: root, exclude: ['**/node_modules/**'] }).sort()
 
 function run(command: string, argv: readonly string[]): void {
   const { status } = spawnSync(command, argv, { cwd: root, stdio: 'inherit', env: { ...process.env, ...(isSoak ? { TENFOLD_SOAK: '1' } : {}) } })
