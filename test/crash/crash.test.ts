@@ -39,7 +39,7 @@ async function strike(deployment: TestDeployment, victim: Victim): Promise<void>
   if (victim === 'everything') kill(deployment.process.pid!)
 }
 
-async function roundsOf(ledger: Ledger, env: Record<string, string>): Promise<TestDeployment> {
+async function roundsOf(ledger: Ledger, env: Record<string, string>, rounds: number, acknowledgedMin: number): Promise<TestDeployment> {
   let deployment = await startDeployment({ env })
   const options = { dataFolder: deployment.dataFolder, port: Number(new URL(deployment.url).port), env }
   const stopping = new AbortController()
@@ -68,7 +68,7 @@ async function databaseOf(deployment: TestDeployment): Promise<pg.Client> {
 
 test(`kill -9 under ${writers} writers loses nothing and doubles nothing`, async t => {
   const ledger = new Ledger()
-  const deployment = await roundsOf(ledger, {})
+  const deployment = await roundsOf(ledger, {}, rounds, acknowledgedMin)
   const client = await databaseOf(deployment)
   t.after(async () => {
     await client.end()
@@ -82,7 +82,7 @@ test(`kill -9 under ${writers} writers loses nothing and doubles nothing`, async
 
 test('negative control: an answer before COMMIT is found out', async t => {
   const ledger = new Ledger()
-  const deployment = await roundsOf(ledger, { TENFOLD_ACKNOWLEDGE: 'before-commit' })
+  const deployment = await roundsOf(ledger, { TENFOLD_ACKNOWLEDGE: 'before-commit' }, 4, 500)
   const client = await databaseOf(deployment)
   t.after(async () => {
     await client.end()

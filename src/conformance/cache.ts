@@ -1,0 +1,73 @@
+/** What every cache driver must do. */
+import assert from 'node:assert/strict'
+import { sleep } from '../base/time.ts'
+import type { Cache, CacheSet } from '../ports/cache.ts'
+import { suite } from './check.ts'
+
+export interface CacheSubject { readonly cache: Cache; readonly bytesMax: number }
+
+const entry = (cache: Cache, key: string, more: Partial<CacheSet> = {}): CacheSet =>
+  ({ key, value: Buffer.from(`value of ${key}`), ttlMs: 60_000, tags: [], generation: cache.begin(), ...more })
+const valueOf = async (cache: Cache, key: string) => (await cache.get(key))?.value.toString() ?? null
+
+export const cacheSuite = suite<CacheSubject>('cache', {
+  'what was set is there until it is deleted': async ({ cache }) => {
+    assert.equal(await cache.get('a'), null)
+    assert.equal(await cache.set(entry(cache, 'a')), true)
+    assert.equal(await valueOf(cache, 'a'), 'value of a')
+    await cache.delete('a')
+    assert.equal(await cache.get('a'), null)
+  },
+  'an expired entry is never given': async ({ cache }) => {
+    await cache.set(entry(cache, 'a', { ttlMs: 20 }))
+    assert.equal(await valueOf(cache, 'a'), 'value of a')
+    await sleep(30)
+    assert.equal(await cache.get('a'), null)
+  },
+  'invalidating a tag forgets its entries and no others': async ({ cache }) => {
+    await cache.set(entry(cache, 'a', { tags: ['x', 'y'] }))
+    await cache.set(entry(cache, 'b', { tags: ['y'] }))
+    await cache.set(entry(cache, 'c', { tags: ['z'] }))
+    await cache.invalidate(['x'])
+    assert.deepEqual([await valueOf(cache, 'a'), await valueOf(cache, 'b'), await valueOf(cache, 'c')], [null, 'value of b', 'value of c'])
+  },
+  'a set begun before an invalidation does not bring the old value back': async ({ cache }) => {
+    const generation = cache.begin()
+    await cache.invalidate(['x'])
+    assert.equal(await cache.set(entry(cache, 'a', { tags: ['x'], generation })), false)
+    assert.equal(await cache.get('a'), null)
+    assert.equal(await cache.set(entry(cache, 'a', { tags: ['x'] })), true, 'one begun afterwards is kept')
+  },
+  'another value under the same key takes its tags along': async ({ cache }) => {
+    await cache.set(entry(cache, 'a', { tags: ['old'] }))
+    await cache.set(entry(cache, 'a', { tags: ['new'] }))
+    await cache.invalidate(['old'])
+    assert.equal(await valueOf(cache, 'a'), 'value of a')
+    await cache.invalidate(['new'])
+    assert.equal(await cache.get('a'), null)
+  },
+  'the budget counts bytes': async ({ cache, bytesMax }) => {
+    for (let index = 0; index < 100; index++) await cache.set(entry(cache, `k${index}`, { value: Buffer.alloc(bytesMax / 20) }))
+    const { bytes, entries, evictions } = cache.stats()
+    assert.ok(bytes <= bytesMax && entries >= 10 && entries < 20 && evictions > 0, JSON.stringify(cache.stats()))
+    assert.notEqual(await cache.get('k99'), null, 'the newest stays')
+  },
+  'an entry beyond the budget is not kept, and that is no error': async ({ cache, bytesMax }) => {
+    await cache.set(entry(cache, 'a'))
+    assert.equal(await cache.set(entry(cache, 'a', { value: Buffer.alloc(bytesMax + 1) })), false)
+    assert.equal(await cache.get('a'), null, 'nor is the value it replaced')
+  },
+  'clear forgets everything, and sets that had begun': async ({ cache }) => {
+    await cache.set(entry(cache, 'a'))
+    const generation = cache.begin()
+    await cache.clear()
+    assert.equal(await cache.get('a'), null)
+    assert.equal(await cache.set(entry(cache, 'b', { generation })), false)
+  },
+  'hits and misses are counted': async ({ cache }) => {
+    await cache.set(entry(cache, 'a'))
+    await cache.get('a')
+    await cache.get('b')
+    assert.deepEqual([cache.stats().hits, cache.stats().misses], [1, 1])
+  },
+})

@@ -1,0 +1,11 @@
+/** The suites of all ports, for drivers written elsewhere: `verify(queueSuite, driver)`. */
+export { failures, suite, verify } from './check.ts'
+export type { Case, Check, Driver, Suite } from './check.ts'
+export { busSuite } from './bus.ts'
+export { cacheSuite } from './cache.ts'
+export { databaseSuite } from './database.ts'
+export { ingressSuite } from './ingress.ts'
+export { leaseSuite } from './lease.ts'
+export { orchestratorSuite } from './orchestrator.ts'
+export { queueSuite } from './queue.ts'
+export { transportSuite } from './transport.ts'

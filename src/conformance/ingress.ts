@@ -1,0 +1,139 @@
+/** What every ingress driver must do, seen from raw sockets and ordinary clients. */
+import assert from 'node:assert/strict'
+import http from 'node:http'
+import net from 'node:net'
+import { sleep } from '../base/time.ts'
+import type { HttpAnswer, HttpRequest, Ingress, IngressHandler, Listening, ListenOptions } from '../ports/ingress.ts'
+import { suite } from './check.ts'
+
+/** The ingress under test lets slow headers live for at most headersTimeoutMs. */
+export interface IngressSubject { readonly ingress: Ingress; readonly headersTimeoutMs: number }
+
+const plain = (status: number, body: string): HttpAnswer => ({ status, headers: { 'content-type': 'text/plain' }, body })
+
+interface Served { readonly listening: Listening; readonly seen: HttpRequest[]; readonly counts: { admitted: number; ended: number } }
+
+async function serve(ingress: Ingress, more: Partial<IngressHandler> = {}, options: Partial<ListenOptions> = {}): Promise<Served> {
+  const seen: HttpRequest[] = []
+  const counts = { admitted: 0, ended: 0 }
+  const handler: IngressHandler = {
+    admit: () => { counts.admitted++; return null },
+    ended: () => { counts.ended++ },
+    handle: async request => { seen.push(request); return plain(200, 'fine') },
+    refuse: (code, message, _headers, allow) => ({ ...plain(code === 'NOT_FOUND' ? 404 : code === 'METHOD_NOT_ALLOWED' ? 405 : code === 'PAYLOAD_TOO_LARGE' ? 413 : code === 'UNSUPPORTED_MEDIA_TYPE' ? 415 : 400, `${code} ${message}`), ...(allow ? { headers: { allow: allow.join(', ') } } : {}) }),
+    ...more,
+  }
+  const routes = [{ method: 'GET', path: '/things/:id', name: 'get', bodyBytesMax: 1_000 }, { method: 'POST', path: '/things', name: 'post', bodyBytesMax: 1_000 }] as const
+  return { seen, counts, listening: await ingress.listen({ host: '127.0.0.1', port: 0, routes, mounts: [], corsOrigins: ['*'], handler, ...options }) }
+}
+
+/** Sends bytes, and gives all that comes back until the other side closes or a while has passed. */
+function raw(port: number, text: string, waitMs = 300): Promise<string> {
+  return new Promise(resolve => {
+    let answer = ''
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(text))
+    socket.on('data', data => { answer += data.toString('latin1') })
+    socket.on('error', () => resolve(answer)).on('close', () => resolve(answer))
+    void sleep(waitMs).then(() => { socket.destroy(); resolve(answer) })
+  })
+}
+
+const post = (url: string, body: string, type = 'application/json') => fetch(`${url}/things`, { method: 'POST', body, headers: { 'content-type': type } })
+const host = 'Host: x\r\n'
+const smuggling: readonly string[] = [
+  `POST /things HTTP/1.1\r\n${host}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+  `POST /things HTTP/1.1\r\n${host}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
+  `POST /things HTTP/1.1\r\n${host}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}x`,
+  `POST /things HTTP/1.1\r\n${host}Content-Length: +3\r\n\r\n{} `,
+  `POST /things HTTP/1.0\r\n${host}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+  `GET /things/1 HTTP/1.1\r\n${host}Host: y\r\n\r\n`,
+  'GET /things/1 HTTP/1.1\r\n\r\n',
+  `GET /things/1 HTTP/1.1\r\n${host}A: b\r\n folded\r\n\r\n`,
+  `GET /things/1 HTTP/1.1\r\n${host}A: ${'x'.repeat(33_000)}\r\n\r\n`,
+]
+
+export const ingressSuite = suite<IngressSubject>('ingress', {
+  'a request arrives with parameters, query and body': async ({ ingress }) => {
+    const { listening, seen } = await serve(ingress)
+    assert.equal(await (await fetch(`${listening.url}/things/a%20b?x=1&y=2&y=3&__proto__=4`)).text(), 'fine')
+    await post(listening.url, '{"n":1}')
+    assert.deepEqual([seen[0]!.route, seen[0]!.parameters.id, seen[0]!.query.x, seen[0]!.query.y], ['get', 'a b', '1', ['2', '3']])
+    assert.deepEqual([seen[1]!.body, ({} as { 4?: unknown })[4]], [{ n: 1 }, undefined])
+    await listening.close()
+  },
+  'an empty body with a JSON content type is no body': async ({ ingress }) => {
+    const { listening, seen } = await serve(ingress)
+    assert.equal((await post(listening.url, '')).status, 200)
+    assert.equal(seen[0]!.body, undefined)
+    await listening.close()
+  },
+  'bodies that are not acceptable never reach the handler': async ({ ingress }) => {
+    const { listening, seen } = await serve(ingress)
+    const statuses = [
+      await post(listening.url, '{"a":'), await post(listening.url, '{"__proto__":{}}'), await post(listening.url, `${'['.repeat(100)}${']'.repeat(100)}`),
+      await post(listening.url, JSON.stringify('x'.repeat(2_000))), await post(listening.url, 'a=1', 'text/plain'),
+    ].map(answer => answer.status)
+    assert.deepEqual([statuses, seen.length], [[400, 400, 400, 413, 415], 0])
+    await listening.close()
+  },
+  'unknown paths and methods are told apart, HEAD is answered': async ({ ingress }) => {
+    const { listening } = await serve(ingress)
+    assert.equal((await fetch(`${listening.url}/nothing`)).status, 404)
+    const refused = await fetch(`${listening.url}/things/1`, { method: 'DELETE' })
+    assert.deepEqual([refused.status, refused.headers.get('allow')], [405, 'GET, HEAD'])
+    assert.equal((await fetch(`${listening.url}/things/1`, { method: 'HEAD' })).status, 200)
+    await listening.close()
+  },
+  'a refusal by admit is sent before the body, and each admitted request ends once': async ({ ingress }) => {
+    let refuse = true
+    const counts = { ended: 0 }
+    const { listening, seen } = await serve(ingress, { admit: () => refuse ? plain(503, 'later') : null, ended: () => { counts.ended++ } })
+    assert.equal((await post(listening.url, '{}')).status, 503)
+    refuse = false
+    assert.equal((await post(listening.url, '{}')).status, 200)
+    assert.equal((await post(listening.url, '{')).status, 400)
+    await sleep(20)
+    assert.deepEqual([counts.ended, seen.length], [2, 1])
+    await listening.close()
+  },
+  'preflights are answered and origins allowed': async ({ ingress }) => {
+    const { listening } = await serve(ingress)
+    const preflight = await fetch(`${listening.url}/things`, { method: 'OPTIONS', headers: { origin: 'http://elsewhere', 'access-control-request-method': 'POST' } })
+    assert.deepEqual([preflight.status, preflight.headers.get('access-control-allow-origin')], [204, '*'])
+    assert.equal((await fetch(`${listening.url}/nothing`)).headers.get('access-control-allow-origin'), '*')
+    await listening.close()
+  },
+  'requests that proxies could read in two ways are refused': async ({ ingress }) => {
+    const { listening, seen } = await serve(ingress)
+    for (const text of smuggling) assert.doesNotMatch(await raw(listening.port, text), /^HTTP\/1\.1 2/, text.slice(0, 120))
+    assert.equal(seen.length, 0)
+    assert.match(await raw(listening.port, `GET /things/1 HTTP/1.1\r\n${host}Connection: close\r\n\r\n`), /^HTTP\/1\.1 200/, 'the control')
+    await listening.close()
+  },
+  'slow headers are cut off': async ({ ingress, headersTimeoutMs }) => {
+    const { listening } = await serve(ingress)
+    const answer = await raw(listening.port, `GET /things/1 HTTP/1.1\r\n${host}`, headersTimeoutMs + 2_000)
+    assert.match(answer, /^HTTP\/1\.1 408/)
+    await listening.close()
+  },
+  'a mount gets everything below its prefix and nothing else': async ({ ingress }) => {
+    const { listening } = await serve(ingress, {}, { mounts: [{ prefix: '/old', handle: (request, response) => { response.end(`old ${request.url}`) } }] })
+    assert.equal(await (await fetch(`${listening.url}/old/page?x=1`)).text(), 'old /old/page?x=1')
+    assert.equal((await fetch(`${listening.url}/older`)).status, 404)
+    await listening.close()
+  },
+  'drain finishes what runs and resets nobody': async ({ ingress }) => {
+    const { listening } = await serve(ingress, { handle: async () => { await sleep(100); return plain(200, 'fine') } })
+    const agent = new http.Agent({ keepAlive: true })
+    const get = () => new Promise<{ status: number; connection: string | undefined }>((resolve, reject) => {
+      http.get(`${listening.url}/things/1`, { agent }, response => { response.resume(); resolve({ status: response.statusCode!, connection: response.headers.connection }) }).on('error', reject)
+    })
+    const running = [get(), get(), get()]
+    await sleep(30)
+    await listening.drain(2_000)
+    assert.deepEqual(await Promise.all(running), Array.from({ length: 3 }, () => ({ status: 200, connection: 'close' })))
+    await assert.rejects(get(), 'nobody listens any more')
+    agent.destroy()
+    await listening.close()
+  },
+})

@@ -1,0 +1,59 @@
+/** The drivers in memory against their suites, and drivers with one fault each, which the suites must find. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { cacheSuite } from '../../src/conformance/cache.ts'
+import { failures, verify } from '../../src/conformance/check.ts'
+import { transportSuite } from '../../src/conformance/transport.ts'
+import { openMemoryCache } from '../../src/drivers/memory/cache.ts'
+import { openSerialisingTransport } from '../../src/drivers/memory/serialising-transport.ts'
+import { openMemoryTransport } from '../../src/drivers/memory/transport.ts'
+import type { Cache } from '../../src/ports/cache.ts'
+import type { Receiver, Transport } from '../../src/ports/transport.ts'
+
+const bytesMax = 100_000
+const cacheDriver = (name: string, wrap = (cache: Cache): Cache => cache) => ({
+  name,
+  async open() {
+    const cache = openMemoryCache({ bytesMax })
+    await cache.open()
+    return { subject: { cache: wrap(cache), bytesMax }, close: () => cache.close() }
+  },
+})
+const transportDriver = (name: string, open: () => Transport) => ({
+  name,
+  async open() {
+    const transport = open()
+    await transport.open()
+    return { subject: { transport }, close: () => transport.close() }
+  },
+})
+
+for (const one of [
+  ...verify(cacheSuite, cacheDriver('memory')),
+  ...verify(transportSuite, transportDriver('memory', openMemoryTransport)),
+  ...verify(transportSuite, transportDriver('serialising', () => openSerialisingTransport({ retries: 1 }))),
+]) test(one.name, { skip: one.skip }, one.run)
+
+const found = (failed: readonly string[], check: string) => assert.ok(failed.some(name => name.endsWith(check)), `the suite did not find it; found: ${failed.join(', ')}`)
+
+test('a cache that keeps what was invalidated while it was read is found', async () => {
+  const forgetful = (cache: Cache): Cache => ({
+    open: () => cache.open(), close: () => cache.close(), begin: () => cache.begin(), get: key => cache.get(key), delete: key => cache.delete(key),
+    set: one => cache.set({ ...one, generation: cache.begin() }), invalidate: tags => cache.invalidate(tags), clear: () => cache.clear(), stats: () => cache.stats(),
+  })
+  found(await failures(verify(cacheSuite, cacheDriver('broken', forgetful))), 'a set begun before an invalidation does not bring the old value back')
+})
+
+test('a transport that shares objects is found', async () => {
+  const sharing = (): Transport => {
+    const receivers = new Map<string, Receiver>()
+    return {
+      open: async () => {}, close: async () => {},
+      serve(services, receiver) { for (const service of services) receivers.set(service, receiver) },
+      call: call => receivers.get(call.intent.split('.')[0]!)!(call),
+    }
+  }
+  const failed = await failures(verify(transportSuite, transportDriver('broken', sharing)))
+  found(failed, 'callee and caller share no object')
+  found(failed, 'a call without time left is not delivered')
+})
