@@ -108,6 +108,6 @@ function isDeclared(value: unknown): value is Declared {
 
 /** The callable intents of an application, as `client.articles.publish(input)` sees them. */
 export type Callable<App> = App extends Application<infer Modules>
-  ? { readonly [S in keyof Modules]: { readonly [N in keyof Modules[S] as Modules[S][N] extends Query<never, unknown> | Command<never, unknown> ? N : never]:
+  ? { readonly [S in keyof Modules]: { readonly [N in keyof Modules[S] as Modules[S][N] extends Query | Command ? N : never]:
     Modules[S][N] extends Query<infer I, infer O> | Command<infer I, infer O> ? (input: I) => Promise<O> : never } }
   : never
