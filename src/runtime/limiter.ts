@@ -16,7 +16,8 @@ const samplesMin = 20
 const tolerance = 2
 /** The best latency is forgotten slowly, so that a change of the work is followed. */
 const forgetting = 1.02
-const floorMs = 2
+/** Below this the median says nothing about overload: a full house of quick calls is no queue worth refusing for. */
+const floorMs = 50
 
 export interface Ticket { readonly startedAtMs: number; readonly cost: number }
 
