@@ -48,7 +48,8 @@ export function openMemoryCache(options: { readonly bytesMax: number }): Cache {
       entries.delete(key)
       if (begun < floor || tags.some(tag => (invalidated.get(tag) ?? 0) > begun)) return false
       if (value.length + Buffer.byteLength(key) + overheadBytes > options.bytesMax) return false
-      entries.set(key, { value, storedAtMs: now(), expiresAtMs: now() + ttlMs, tags })
+      // A copy: the caller may go on writing into its buffer.
+      entries.set(key, { value: Buffer.from(value), storedAtMs: now(), expiresAtMs: now() + ttlMs, tags })
       for (const tag of tags) {
         const keys = byTag.get(tag)
         if (keys) keys.add(key)

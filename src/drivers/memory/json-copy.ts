@@ -14,7 +14,11 @@ export function jsonCopy(value: unknown, path = 'value'): unknown {
   const copy: Record<string, unknown> = {}
   for (const key of Object.keys(value)) {
     const one = (value as Record<string, unknown>)[key]
-    if (one !== undefined) copy[key] = jsonCopy(one, `${path}.${key}`)
+    if (one === undefined) continue
+    const copied = jsonCopy(one, `${path}.${key}`)
+    // Assigning this name would set the prototype of the copy instead.
+    if (key === '__proto__') Object.defineProperty(copy, key, { value: copied, enumerable: true, configurable: true, writable: true })
+    else copy[key] = copied
   }
   return copy
 }
