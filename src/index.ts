@@ -4,6 +4,7 @@ export type { Application, ErrorAnswer, RequestFacts, ServiceName, Callable } fr
 export { service } from './model/service.ts'
 export type { Service, ServiceOptions } from './model/service.ts'
 export type { Query } from './model/query.ts'
+export type { Freshness } from './model/freshness.ts'
 export type { Command } from './model/command.ts'
 export type { Delivered, Event, Subscription } from './model/event.ts'
 export type { Job } from './model/job.ts'

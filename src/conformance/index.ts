@@ -1,6 +1,7 @@
 /** The suites of all ports, for drivers written elsewhere: `verify(queueSuite, driver)`. */
 export { failures, suite, verify } from './check.ts'
 export type { Case, Check, Driver, Suite } from './check.ts'
+export { broadcastSuite } from './broadcast.ts'
 export { busSuite } from './bus.ts'
 export { cacheSuite } from './cache.ts'
 export { databaseSuite } from './database.ts'

@@ -11,6 +11,8 @@ export interface CommandDefinition<Tables, I extends Schema, O extends Schema, A
   readonly output: O
   /** The key whose bucket the transaction writes to. */
   key(input: Parsed<I>, caller: { readonly user: UserOf<A> }): Key
+  /** The tags of answers that are no longer true; they are forgotten everywhere when the command has committed. */
+  invalidates?(input: Parsed<I>, facts: { readonly user: UserOf<A>; readonly output: Parsed<O> }): readonly string[]
   readonly summary?: string
   run(context: CommandContext<Tables, UserOf<A>>, input: Parsed<I>): Promise<Accepted<O>>
 }
@@ -27,6 +29,7 @@ export interface AnyCommandDefinition extends Policy {
   readonly input: Schema
   readonly output: Schema
   key(input: never, caller: never): Key
+  invalidates?(input: never, facts: never): readonly string[]
   readonly summary?: string
   run(context: never, input: never): unknown
 }

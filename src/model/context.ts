@@ -46,6 +46,8 @@ interface WritingContext {
   emit<P>(event: Event<P>, payload: P, options?: { readonly key?: Key }): void
   /** Enqueues a job with this transaction. */
   enqueue<I>(job: Job<I>, input: I, options?: { readonly afterMs?: number }): void
+  /** Answers that carry one of these tags are no longer true: forgets them everywhere when the transaction has committed. */
+  invalidate(...tags: readonly string[]): void
   /** A new id in the transaction's bucket. */
   newId(): string
 }

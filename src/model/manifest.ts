@@ -9,6 +9,8 @@ import type { Method } from '../ports/ingress.ts'
 import type { Application } from './app.ts'
 import type { Command } from './command.ts'
 import type { Event, Subscription } from './event.ts'
+import { freshnessFaults } from './freshness.ts'
+import type { Freshness } from './freshness.ts'
 import type { Auth, Declared, HttpRoute, Kind, Schema } from './intent.ts'
 import type { Job } from './job.ts'
 import type { Projection } from './projection.ts'
@@ -22,6 +24,7 @@ export interface ManifestIntent {
   readonly auth?: Auth
   readonly status?: number
   readonly deadlineMs?: number
+  readonly freshness?: Freshness
   readonly cron?: string
   /** The events a subscription or projection reacts to. */
   readonly on?: readonly string[]
@@ -52,7 +55,8 @@ function describe(intent: Declared): ManifestIntent {
   if (intent.kind === 'query' || intent.kind === 'command') {
     const { http, auth = 'none', status = 200, deadlineMs } = (intent as Query | Command).definition
     const standard = intent.kind === 'query' ? limits.queryDeadlineMs : limits.commandDeadlineMs
-    return { ...base, auth, status, deadlineMs: deadlineMs ?? standard, ...(http ? { http: parseRoute(http) } : {}) }
+    const { freshness } = (intent as Query).definition
+    return { ...base, auth, status, deadlineMs: deadlineMs ?? standard, ...(freshness ? { freshness } : {}), ...(http ? { http: parseRoute(http) } : {}) }
   }
   if (intent.kind === 'job') {
     const { cron, deadlineMs = limits.jobDeadlineMs } = (intent as Job).definition
@@ -109,6 +113,7 @@ function intentFaults(app: Application, intent: Declared): string[] {
       if (projection.service !== intent.service) faults.push(`${at}: reads a projection of '${projection.service.name}'; a service reads its own tables only (I6): call a query of that service`)
     }
   }
+  if (intent.kind === 'query') faults.push(...cachingFaults(intent as Query).map(one => `${at}: ${one}`))
   if (intent.kind === 'query' || intent.kind === 'command') {
     const { auth, http, input, output } = (intent as Query | Command).definition
     if (auth && auth !== 'none' && !app.options.authenticate) faults.push(`${at}: auth is '${auth}' but the application has no authenticate; add it to application()`)
@@ -116,6 +121,14 @@ function intentFaults(app: Application, intent: Declared): string[] {
   }
   const events = intent.kind === 'subscription' ? [(intent as Subscription).definition.on] : intent.kind === 'projection' ? (intent as Projection).definition.on : []
   for (const event of events) if (!knows(app, event)) faults.push(`${at}: reacts to an event that no service of this application exports${event?.declaredAt ? ` (${event.declaredAt})` : ''}; list its service in application()`)
+  return faults
+}
+
+function cachingFaults({ definition: { freshness, tags, auth, http } }: Query): string[] {
+  if (!freshness) return tags ? ['has tags and no freshness; say how long an answer stays fresh, or take the tags out'] : []
+  const faults = freshnessFaults(freshness)
+  if (freshness.audience === 'public' && auth === 'required') faults.push("its audience is 'public' and its auth 'required'; an answer to a caller is never public: make one of them fit the other")
+  if (http && !http.startsWith('GET ')) faults.push(`has a freshness behind '${http}'; only GET is cached over HTTP`)
   return faults
 }
 

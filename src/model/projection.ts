@@ -16,6 +16,8 @@ export interface Batch<E extends Event> {
 
 export interface ProjectionDefinition<Tables, E extends Event> {
   readonly on: readonly E[]
+  /** The tags of answers that show what this batch changes. */
+  invalidates?(batch: Batch<E>): readonly string[]
   run(context: ProjectionContext<Tables>, batch: Batch<E>): Promise<void>
 }
 
@@ -25,5 +27,6 @@ export interface Projection extends Declared<'projection'> {
 
 export interface AnyProjectionDefinition {
   readonly on: readonly Event[]
+  invalidates?(batch: never): readonly string[]
   run(context: never, batch: never): Promise<void>
 }

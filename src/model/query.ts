@@ -1,6 +1,7 @@
 /** A query reads; it has a key, or is declared `scatter` and may look at every bucket. */
 import type { QueryContext } from './context.ts'
 import type { Accepted, Auth, Declared, HttpRoute, Key, Parsed, Policy, Schema, UserOf } from './intent.ts'
+import type { Freshness } from './freshness.ts'
 import type { Projection } from './projection.ts'
 
 export interface QueryDefinition<Tables, I extends Schema, O extends Schema, A extends Auth> extends Policy {
@@ -16,6 +17,10 @@ export interface QueryDefinition<Tables, I extends Schema, O extends Schema, A e
   readonly scatter?: true
   /** Read models the answer comes from: a session's call waits until they show what it has written. */
   readonly reads?: readonly Projection[]
+  /** May be cached, and for how long. Default: never. */
+  readonly freshness?: Freshness
+  /** What the answer shows; invalidating one of them forgets it. `output` is null when there was no such thing. */
+  tags?(input: Parsed<I>, facts: { readonly user: UserOf<A>; readonly output: Parsed<O> | null }): readonly string[]
   readonly summary?: string
   run(context: QueryContext<Tables, UserOf<A>>, input: Parsed<I>): Promise<Accepted<O>> | Accepted<O>
 }
@@ -36,6 +41,8 @@ export interface AnyQueryDefinition extends Policy {
   key?(input: never, caller: never): Key
   readonly scatter?: true
   readonly reads?: readonly Projection[]
+  readonly freshness?: Freshness
+  tags?(input: never, facts: never): readonly string[]
   readonly summary?: string
   run(context: never, input: never): unknown
 }
