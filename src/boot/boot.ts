@@ -17,8 +17,11 @@ import type { Mount } from '../ports/ingress.ts'
 import type { Call } from '../ports/transport.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
 import { startConsumers } from '../runtime/consumers.ts'
+import { Invalidation } from '../runtime/invalidation.ts'
 import { Limiter } from '../runtime/limiter.ts'
+import { QueryCache } from '../runtime/query-cache.ts'
 import { createRouter, routesOf } from '../runtime/router.ts'
+import { Session } from '../runtime/session.ts'
 import { tokenCodec } from '../runtime/token.ts'
 import { startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
 import { checkTopology } from '../topology/plan.ts'
@@ -41,6 +44,8 @@ export interface BootOptions {
   readonly handle?: unknown
   readonly limiterEnabled?: boolean
   readonly acknowledgeAfterCommit?: boolean
+  /** False: kept answers are given without looking at what a session has seen. For negative controls. */
+  readonly cacheStamps?: boolean
 }
 
 export interface Running {
@@ -70,18 +75,22 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const { app, topology, log } = options
   const services = app.services.map(one => one.name)
   const engines = driversOf(topology.ports, options.databaseUrl, log)
-  const { database, bus, queue, transport, cache, leases } = engines
+  const { database, bus, queue, transport, cache, broadcast, leases } = engines
   await database.open()
   closers.add(() => database.close())
   await migrate(app, engines)
-  for (const engine of [cache, leases, bus, queue, transport]) {
+  for (const engine of [...cache ? [cache, broadcast] : [], leases, bus, queue, transport]) {
     await engine.open()
     closers.add(() => engine.close())
   }
-  const surroundings = { app, database, bus, transport, log }
-  const dispatcher = new Dispatcher({ ...surroundings, tokens: tokenCodec(options.secret), acknowledgeAfterCommit: options.acknowledgeAfterCommit })
+  const session = new Session({ database, bus, tokens: tokenCodec(options.secret) })
+  const invalidation = cache && new Invalidation({ cache, broadcast, log })
+  if (invalidation) closers.add(invalidation.listen())
+  const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps })
+  const surroundings = { app, database, bus, transport, log, invalidation }
+  const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit })
   transport.serve(services, call => dispatcher.dispatch(call))
-  await startBackground(options, engines, services, closers)
+  await startBackground(options, engines, services, invalidation, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
   let draining = false
   const listening = await engines.ingress.listen({
@@ -105,9 +114,9 @@ async function migrate(app: Application, { database }: Engines): Promise<void> {
   if (faults.length > 0) throw fault('DECLARATION_FAULT', `tables break the key rules:\n  - ${faults.join('\n  - ')}`)
 }
 
-async function startBackground({ app, topology, log }: BootOptions, engines: Engines, services: readonly string[], closers: Closers): Promise<void> {
+async function startBackground({ app, topology, log }: BootOptions, engines: Engines, services: readonly string[], invalidation: Invalidation | null, closers: Closers): Promise<void> {
   const { database, bus, queue, transport } = engines
-  const options = { app, database, bus, queue, transport, log, services, concurrency: topology.ports.queue.concurrency }
+  const options = { app, database, bus, queue, transport, log, services, invalidation, concurrency: topology.ports.queue.concurrency }
   const consumers = await startConsumers(options)
   closers.add(() => consumers.stop())
   const relay = await startRelay(options)

@@ -26,6 +26,7 @@ async function start(handle: unknown): Promise<void> {
     host: env.TENFOLD_HOST!,
     port: Number(env.TENFOLD_PORT),
     limiterEnabled: env.TENFOLD_LIMITER !== 'off',
+    cacheStamps: env.TENFOLD_CACHE_STAMPS !== 'off',
     acknowledgeAfterCommit: env.TENFOLD_ACKNOWLEDGE !== 'before-commit',
   })
   process.send?.({ type: 'ready' } satisfies ChildMessage)

@@ -1,13 +1,16 @@
 /** Port × driver: the one table that knows which engine stands behind which name in a topology. */
 import type { Logger } from '../base/log.ts'
 import { openHttpIngress } from '../drivers/http/ingress.ts'
+import { openMemoryBroadcast } from '../drivers/memory/broadcast.ts'
 import { openMemoryCache } from '../drivers/memory/cache.ts'
 import { openSerialisingTransport } from '../drivers/memory/serialising-transport.ts'
 import { openMemoryTransport } from '../drivers/memory/transport.ts'
+import { openPostgresBroadcast } from '../drivers/postgres/broadcast.ts'
 import { openPostgresBus } from '../drivers/postgres/bus.ts'
 import { openPostgresDatabase } from '../drivers/postgres/database.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
+import type { Broadcast } from '../ports/broadcast.ts'
 import type { Bus } from '../ports/bus.ts'
 import type { Cache } from '../ports/cache.ts'
 import type { Database } from '../ports/database.ts'
@@ -19,7 +22,9 @@ import type { Ports } from '../topology/topology.ts'
 
 export interface Engines {
   readonly database: Database
-  readonly cache: Cache
+  /** Null where the topology keeps nothing. */
+  readonly cache: Cache | null
+  readonly broadcast: Broadcast
   readonly queue: Queue
   readonly bus: Bus
   readonly leases: Leases
@@ -34,9 +39,14 @@ export function driversOf(ports: Ports, databaseUrl: string, log: Logger): Engin
     memory: () => openMemoryTransport(),
     serialising: () => openSerialisingTransport({ retries: ports.transport.driver === 'serialising' ? ports.transport.retries : 0 }),
   }
+  const broadcasts = {
+    memory: () => openMemoryBroadcast(),
+    postgres: () => openPostgresBroadcast({ url: databaseUrl, log }),
+  }
   return {
     database,
-    cache: openMemoryCache({ bytesMax: ports.cache.bytesMax }),
+    cache: ports.cache.driver === 'none' ? null : openMemoryCache({ bytesMax: ports.cache.bytesMax }),
+    broadcast: broadcasts[ports.broadcast.driver](),
     queue: openPostgresQueue({ url: databaseUrl, log }),
     bus: openPostgresBus({ url: databaseUrl, log, onAppended: database.onAppended }),
     leases: openPostgresLeases({ url: databaseUrl, log }),

@@ -1,13 +1,14 @@
 /** What every cache driver must do. */
 import assert from 'node:assert/strict'
 import { sleep } from '../base/time.ts'
-import type { Cache, CacheSet } from '../ports/cache.ts'
+import type { Cache, CacheNote, CacheSet } from '../ports/cache.ts'
 import { suite } from './check.ts'
 
 export interface CacheSubject { readonly cache: Cache; readonly bytesMax: number }
 
-const entry = (cache: Cache, key: string, more: Partial<CacheSet> = {}): CacheSet =>
-  ({ key, value: Buffer.from(`value of ${key}`), ttlMs: 60_000, tags: [], generation: cache.begin(), ...more })
+const note: CacheNote = { freshUntilMs: 1, positions: [{ shard: 1, timeline: 2, lsn: 2n ** 63n }], readFor: 'a session', etag: '"x"', refusal: false, tags: [] }
+const entry = (cache: Cache, key: string, { tags = [], ...more }: Partial<CacheSet> & { readonly tags?: readonly string[] } = {}): CacheSet =>
+  ({ key, value: Buffer.from(`value of ${key}`), note: { ...note, tags }, ttlMs: 60_000, generation: cache.begin(), ...more })
 const valueOf = async (cache: Cache, key: string) => (await cache.get(key))?.value.toString() ?? null
 
 export const cacheSuite = suite<CacheSubject>('cache', {
@@ -17,6 +18,10 @@ export const cacheSuite = suite<CacheSubject>('cache', {
     assert.equal(await valueOf(cache, 'a'), 'value of a')
     await cache.delete('a')
     assert.equal(await cache.get('a'), null)
+  },
+  'the note comes back as it was given': async ({ cache }) => {
+    await cache.set(entry(cache, 'a', { tags: ['x'] }))
+    assert.deepEqual((await cache.get('a'))?.note, { ...note, tags: ['x'] })
   },
   'an expired entry is never given': async ({ cache }) => {
     await cache.set(entry(cache, 'a', { ttlMs: 20 }))

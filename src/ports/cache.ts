@@ -8,10 +8,28 @@
  *   budget is not kept and that is not an error.
  * - A `set` that began before an `invalidate` of one of its tags resolved, and lands after it,
  *   must not resurrect the entry: `set` takes the generation `begin` returned.
+ * - A driver within the process answers `get` at once instead of with a promise.
+ * - The note comes back as it was given: what the reader must know before it may use the value.
  */
+import type { Position } from './database.ts'
+
+export interface CacheNote {
+  /** Until then the value is fresh; later it is stale, until the entry expires. Milliseconds since 1970. */
+  readonly freshUntilMs: number
+  /** It shows everything that was acknowledged below these positions. */
+  readonly positions: readonly Position[]
+  /** The token of the session that had it read: it shows what that token names, too. */
+  readonly readFor: string | null
+  /** Strong validator of the value (RFC 9110), in quotes. */
+  readonly etag: string
+  /** True when the value is a refusal, to be answered again as one. */
+  readonly refusal: boolean
+  readonly tags: readonly string[]
+}
 
 export interface CacheEntry {
   readonly value: Buffer
+  readonly note: CacheNote
   /** When it was stored, milliseconds since 1970. */
   readonly storedAtMs: number
   readonly expiresAtMs: number
@@ -20,8 +38,8 @@ export interface CacheEntry {
 export interface CacheSet {
   readonly key: string
   readonly value: Buffer
+  readonly note: CacheNote
   readonly ttlMs: number
-  readonly tags: readonly string[]
   /** From `begin`, taken before the value was read from its source. */
   readonly generation: number
 }
@@ -40,7 +58,7 @@ export interface Cache {
   close(): Promise<void>
   /** The generation to give to `set`, taken before reading the source. */
   begin(): number
-  get(key: string): Promise<CacheEntry | null>
+  get(key: string): CacheEntry | null | Promise<CacheEntry | null>
   /** True when the entry was kept. */
   set(entry: CacheSet): Promise<boolean>
   delete(key: string): Promise<void>

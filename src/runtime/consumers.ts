@@ -4,18 +4,20 @@
  * second delivery have no second effect (I3).
  */
 import { limits } from '../base/limits.ts'
+import { randomHex } from '../base/random.ts'
 import { monotonicMs } from '../base/time.ts'
 import type { Application } from '../model/app.ts'
 import type { Delivered, Event, Subscription } from '../model/event.ts'
 import type { Key } from '../model/intent.ts'
 import { routed } from '../model/key.ts'
 import type { Projection } from '../model/projection.ts'
-import type { Bus, Subscribed } from '../ports/bus.ts'
+import type { Bus, Subscribed, Subscription as BusSubscription } from '../ports/bus.ts'
 import type { Message } from '../ports/database.ts'
 import { Deadline } from './deadline.ts'
 import { projectionContext, writingContext } from './execution.ts'
 import type { Execution, Surroundings } from './execution.ts'
-import { randomHex } from '../base/random.ts'
+import type { Invalidation } from './invalidation.ts'
+import { invalidatedMessage, invalidatedName } from './invalidation.ts'
 import { traceparentFrom } from './trace.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 
@@ -45,7 +47,16 @@ export async function startConsumers(options: ConsumersOptions): Promise<Subscri
       running.push(await options.bus.subscribe({ ...policy, names, handle: batch => project(options, projection, batch) }))
     }
   }
+  if (options.invalidation) running.push(await options.bus.subscribe(repeatedInvalidation(options.invalidation)))
   return { stop: async () => { await Promise.all(running.map(one => one.stop())) } }
+}
+
+/** What the broadcast said at once, said surely: its sender may have died before it could. */
+function repeatedInvalidation(invalidation: Invalidation): BusSubscription {
+  return {
+    consumer: invalidatedName, names: [invalidatedName], attemptsMax: Number.MAX_SAFE_INTEGER, backoff,
+    handle: batch => invalidation.spread(batch.flatMap(({ payload }) => (payload as { tags: string[] }).tags)),
+  }
 }
 
 async function handleByKey(options: ConsumersOptions, intent: Subscription, batch: readonly Message[]): Promise<void> {
@@ -67,7 +78,7 @@ async function handleOne(options: ConsumersOptions, intent: Subscription, messag
   const deadline = new Deadline(limits.commandDeadlineMs)
   const traceparent = traceparentFrom(message.traceparent)
   const scope = { service: intent.service.name, bucket: target.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
-  const work = new UnitOfWork(options.database, scope, target.key, traceparent)
+  const work = new UnitOfWork(options, scope, target.key, traceparent)
   const execution: Execution = { intent, deadline, bucket: target.bucket, user: null, metadata: metadataFor(message, traceparent, deadline) }
   try {
     const fresh = await (await work.transaction()).firstSeen(intent.name, [{ id: message.id, bucket: target.bucket }])
@@ -76,6 +87,7 @@ async function handleOne(options: ConsumersOptions, intent: Subscription, messag
       await deadline.race(run(writingContext(options, execution, work), message))
     }
     await work.finish()
+    await work.spread()
   } catch (error) {
     await work.abandon(error)
     throw error
@@ -87,13 +99,24 @@ export function metadataFor(message: Pick<Message, 'id'>, traceparent: string, d
   return { timeoutMs: deadline.remainingMs(), traceparent, requestId: randomHex(8), caller: null, idempotencyKey: message.id, depth: 1, priority: 'low' }
 }
 
+interface EventBatch { readonly all: readonly Delivered[]; of(event: Event): readonly Delivered[] }
+interface RunnableProjection {
+  run(context: unknown, batch: EventBatch): Promise<void>
+  invalidates?(batch: EventBatch): readonly string[]
+}
+
 async function project(options: ConsumersOptions, intent: Projection, batch: readonly Message[]): Promise<void> {
   const scope = { service: intent.service.name, bucket: null, deadlineMonotonicMs: monotonicMs() + limits.commandDeadlineMs }
-  await options.database.transaction(scope, async transaction => {
+  const { run, invalidates } = intent.definition as unknown as RunnableProjection
+  const tags = await options.database.transaction(scope, async transaction => {
     const fresh = await transaction.firstSeen(intent.name, batch)
     const all: Delivered[] = batch.filter(message => fresh.has(message.id))
-    if (all.length === 0) return
-    const run = intent.definition.run as (context: unknown, batch: unknown) => Promise<void>
-    await run(projectionContext(options, intent, transaction), { all, of: (event: Event) => all.filter(one => one.name === event.name) })
+    if (all.length === 0) return []
+    const batchOfEvents: EventBatch = { all, of: event => all.filter(one => one.name === event.name) }
+    await run(projectionContext(options, intent, transaction), batchOfEvents)
+    const tags = options.invalidation ? invalidates?.(batchOfEvents) ?? [] : []
+    if (tags.length > 0) await transaction.append([invalidatedMessage(all[0]!.bucket, tags)])
+    return tags
   })
+  if (tags.length > 0) await options.invalidation!.spread(tags)
 }

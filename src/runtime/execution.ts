@@ -13,6 +13,7 @@ import { routed } from '../model/key.ts'
 import type { Database, Transaction } from '../ports/database.ts'
 import type { Caller, CallMetadata, Transport } from '../ports/transport.ts'
 import type { Deadline } from './deadline.ts'
+import type { Invalidation } from './invalidation.ts'
 import { kyselyOver, sqlOver } from './sql.ts'
 import type { RunStatement } from './sql.ts'
 import { traceIdOf } from './trace.ts'
@@ -21,6 +22,8 @@ import type { UnitOfWork } from './unit-of-work.ts'
 export interface Surroundings {
   readonly database: Database
   readonly transport: Transport
+  /** Null where nothing is cached. */
+  readonly invalidation: Invalidation | null
   readonly log: Logger
 }
 
@@ -107,6 +110,7 @@ class WritingContext extends BaseContext {
 
   emit(event: never, payload: unknown, options?: { key?: Key }): void { this.#work.emit(event, payload, options?.key) }
   enqueue(job: never, input: unknown, options?: { afterMs?: number }): void { this.#work.enqueue(job, input, options?.afterMs) }
+  invalidate(...tags: readonly string[]): void { this.#work.invalidate(tags) }
   newId(): string { return newId(this.bucket!) }
   async claim(scope: string, value: string, owner: string): Promise<void> { await (await this.#work.transaction()).claim({ scope, value, owner }) }
   async unclaim(scope: string, value: string, owner: string): Promise<void> { await (await this.#work.transaction()).unclaim({ scope, value, owner }) }

@@ -1,7 +1,7 @@
 /** Parsing with any Standard Schema; what does not fit becomes INVALID_INPUT with its issues. */
 import { fault } from '../base/errors.ts'
 import type { Issue } from '../base/errors.ts'
-import type { Schema } from '../model/intent.ts'
+import type { Declared, Kind, Schema } from '../model/intent.ts'
 
 type Outcome = Awaited<ReturnType<Schema['~standard']['validate']>>
 
@@ -22,9 +22,13 @@ function accept(outcome: Outcome): unknown {
   throw fault('INVALID_INPUT', issues.map(issue => `${issue.path.join('.') || 'input'}: ${issue.message}`).join('; '), { issues })
 }
 
+const made: Partial<Record<Kind, string>> = { query: 'output', command: 'output', event: 'payload' }
+
 /** Parses what the program itself made: a misfit is a programming error and crashes loudly. */
-export async function parseOwn(schema: Schema, value: unknown, what: string): Promise<unknown> {
-  try { return await parse(schema, value) } catch (error) {
-    throw new Error(`${what} does not fit its schema: ${(error as Error).message}`)
-  }
+export function parseOwn(schema: Schema, value: unknown, { kind, name }: Pick<Declared, 'kind' | 'name'>): unknown | Promise<unknown> {
+  const misfit = (error: unknown): never => { throw new Error(`the ${made[kind] ?? 'input'} of ${name} does not fit its schema: ${(error as Error).message}`) }
+  try {
+    const parsed = parse(schema, value)
+    return parsed instanceof Promise ? parsed.catch(misfit) : parsed
+  } catch (error) { return misfit(error) }
 }

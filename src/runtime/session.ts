@@ -1,14 +1,16 @@
 /**
  * What a session may rely on (I5): after a write it gets a token with the position of the
  * log, and a read that shows a read model waits, for a bounded time, until that model has
- * what the token names. Never an older answer: PROJECTION_BEHIND instead.
+ * what the token names. Never an older answer: PROJECTION_BEHIND instead. Where answers may
+ * come from a cache, a read moves the token on as well, so that no later answer is older.
  */
 import { fault } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
+import { monotonicMs, now } from '../base/time.ts'
 import type { Projection } from '../model/projection.ts'
 import type { Bus } from '../ports/bus.ts'
-import type { Database } from '../ports/database.ts'
-import { mergeTokens } from './token.ts'
+import type { Database, Position } from '../ports/database.ts'
+import { isLiving, mergeTokens } from './token.ts'
 import type { Token, TokenCodec } from './token.ts'
 
 export interface SessionOptions {
@@ -17,19 +19,61 @@ export interface SessionOptions {
   readonly tokens: TokenCodec
 }
 
+/** A token that still counts, as it came and as it was read. */
+export interface LivingToken { readonly text: string; readonly token: Token }
+
+/** A position this old is asked for anew when something is read for the cache. */
+const sampleMs = 250
+
 export class Session {
   readonly #options: SessionOptions
   /** Per projection, the newest position it is known to show: later reads need not ask. */
   readonly #shown = new Map<string, bigint>()
+  #latest: Position | null = null
+  #sampledAtMs = -Infinity
 
   constructor(options: SessionOptions) {
     this.#options = options
   }
 
+  /** The token of a call, unless it has none, it is not ours, or its time is over. */
+  living(text: string | undefined): LivingToken | null {
+    const token = text ? this.#options.tokens.decode(text) : null
+    return token && isLiving(token) ? { text: text!, token } : null
+  }
+
   async tokenAfterWrite(before: string | undefined): Promise<string> {
-    const { tokens, database } = this.#options
-    const position = await database.position()
-    return tokens.encode(mergeTokens(before ? tokens.decode(before) : null, { epoch: 0, positions: [position] }))
+    const { tokens } = this.#options
+    const position = await this.position()
+    return tokens.encode(mergeTokens(before ? tokens.decode(before) : null, { epoch: 0, wroteAtMs: now(), positions: [position] }))
+  }
+
+  /** The token of a session that has been shown what lay at or below this position; the same text when it names as much already. */
+  tokenAfterRead({ text, token }: LivingToken, position: Position): string {
+    const merged = mergeTokens(token, { epoch: 0, wroteAtMs: 0, positions: [position] })
+    const known = token.positions.find(one => one.shard === position.shard)
+    const isNews = !merged.positions.some(one => one === known)
+    return isNews ? this.#options.tokens.encode(merged) : text
+  }
+
+  /** A position that covers everything shown to anybody before the call. */
+  async position(): Promise<Position> {
+    const position = await this.#options.database.position()
+    if (!this.#latest || position.timeline > this.#latest.timeline || position.lsn > this.#latest.lsn) this.#latest = position
+    this.#sampledAtMs = monotonicMs()
+    return position
+  }
+
+  /** What a read that starts now is sure to show, once these read models are in it: a position taken earlier. Empty when none is known. */
+  floor(projections: readonly Projection[]): readonly Position[] {
+    if (monotonicMs() - this.#sampledAtMs > sampleMs) {
+      this.#sampledAtMs = monotonicMs()
+      this.position().catch(() => {})
+    }
+    if (!this.#latest) return []
+    const shown = projections.map(one => this.#shown.get(one.name) ?? -1n)
+    const lsn = shown.reduce((least, one) => one < least ? one : least, this.#latest.lsn)
+    return lsn < 0n ? [] : [{ ...this.#latest, lsn }]
   }
 
   async awaitProjections(projections: readonly Projection[], text: string): Promise<void> {
@@ -39,7 +83,8 @@ export class Session {
 
   async #awaitOne(name: string, token: Token): Promise<void> {
     const wanted = token.positions.reduce((newest, { lsn }) => lsn > newest ? lsn : newest, 0n)
-    if ((this.#shown.get(name) ?? -1n) >= wanted) return
+    // Strictly: a commit that others do not see yet may have the same position.
+    if ((this.#shown.get(name) ?? -1n) > wanted) return
     if (!await this.#options.bus.caughtUp(name, limits.projectionWaitMs)) {
       throw fault('PROJECTION_BEHIND', `${name} has not caught up within ${limits.projectionWaitMs} ms`, { retryAfterMs: 1_000 })
     }

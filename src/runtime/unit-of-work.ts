@@ -14,20 +14,29 @@ import type { Key } from '../model/intent.ts'
 import type { Job } from '../model/job.ts'
 import { routed } from '../model/key.ts'
 import type { Database, Message, Result, Statement, Transaction, TransactionScope } from '../ports/database.ts'
+import { invalidatedMessage } from './invalidation.ts'
+import type { Invalidation } from './invalidation.ts'
 import { parseOwn } from './schema.ts'
 
+export interface WorkSurroundings {
+  readonly database: Database
+  /** Null where nothing is cached. */
+  readonly invalidation: Invalidation | null
+}
+
 export class UnitOfWork {
-  readonly #database: Database
+  readonly #surroundings: WorkSurroundings
   readonly #scope: TransactionScope & { readonly bucket: number }
   readonly #key: string
   readonly #traceparent: string
   readonly #pending: (() => Promise<Message>)[] = []
+  readonly #tags = new Set<string>()
   #opening: Promise<Transaction> | undefined
   #finished: Promise<void> | undefined
   #end: { resolve(): void; reject(error: unknown): void } | undefined
 
-  constructor(database: Database, scope: TransactionScope & { readonly bucket: number }, key: string, traceparent: string) {
-    this.#database = database
+  constructor(surroundings: WorkSurroundings, scope: TransactionScope & { readonly bucket: number }, key: string, traceparent: string) {
+    this.#surroundings = surroundings
     this.#scope = scope
     this.#key = key
     this.#traceparent = traceparent
@@ -38,7 +47,7 @@ export class UnitOfWork {
 
   transaction(): Promise<Transaction> {
     return this.#opening ??= new Promise<Transaction>((opened, failed) => {
-      this.#finished = this.#database.transaction(this.#scope, transaction => {
+      this.#finished = this.#surroundings.database.transaction(this.#scope, transaction => {
         opened(transaction)
         return new Promise<void>((resolve, reject) => { this.#end = { resolve, reject } })
       })
@@ -55,7 +64,7 @@ export class UnitOfWork {
     const target = key === undefined ? { key: this.#key, bucket: this.#scope.bucket } : routed(key)
     this.#pending.push(async () => ({
       id: newId(target.bucket), kind: 'event', name: event.name, ...target, atMs: now(), traceparent: this.#traceparent,
-      payload: await parseOwn(event.schema, payload, `the payload of ${event.name}`),
+      payload: await parseOwn(event.schema, payload, event),
     }))
   }
 
@@ -65,14 +74,25 @@ export class UnitOfWork {
     this.#pending.push(async () => ({
       id, kind: 'job', name: job.name, key: key ? routed(key(input)).key : id, bucket: key ? routed(key(input)).bucket : bucketOf(id),
       atMs: now(), traceparent: this.#traceparent, runAtMs: afterMs ? now() + afterMs : undefined,
-      payload: await parseOwn(job.definition.input, input, `the input of ${job.name}`),
+      payload: await parseOwn(job.definition.input, input, job),
     }))
+  }
+
+  /** Answers with these tags are no longer true once this has committed. */
+  invalidate(tags: readonly string[]): void {
+    if (this.#surroundings.invalidation) for (const tag of tags) this.#tags.add(tag)
+  }
+
+  /** After `finish`: makes every cache forget. */
+  async spread(): Promise<void> {
+    if (this.#tags.size > 0) await this.#surroundings.invalidation!.spread([...this.#tags])
   }
 
   /** Appends the messages and commits; true when something was committed. */
   async finish(): Promise<boolean> {
-    if (this.#pending.length > 0) {
+    if (this.#pending.length > 0 || this.#tags.size > 0) {
       const messages = await Promise.all(this.#pending.map(make => make()))
+      if (this.#tags.size > 0) messages.push(invalidatedMessage(this.#scope.bucket, [...this.#tags], this.#traceparent))
       await (await this.transaction()).append(messages)
     }
     if (!this.#opening) return false

@@ -59,7 +59,7 @@ async function runJob(options: WorkerOptions, intent: Job, { job }: Attempt): Pr
   const target = key ? routed(key(input)) : { key: job.id, bucket: bucketOf(job.id) }
   const traceparent = traceparentFrom(undefined)
   const scope = { service: intent.service.name, bucket: target.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
-  const work = new UnitOfWork(options.database, scope, target.key, traceparent)
+  const work = new UnitOfWork(options, scope, target.key, traceparent)
   const execution: Execution = { intent, deadline, bucket: target.bucket, user: null, metadata: metadataFor(job, traceparent, deadline) }
   const run = intent.definition.run as (context: unknown, input: unknown) => Promise<void>
   const seen = { id: job.id, bucket: target.bucket }
@@ -70,6 +70,7 @@ async function runJob(options: WorkerOptions, intent: Job, { job }: Attempt): Pr
     }
     await deadline.race(run(writingContext(options, execution, work), input))
     await work.finish()
+    await work.spread()
   } catch (error) {
     await work.abandon(error)
     throw error

@@ -59,8 +59,8 @@ export function checkTopology(app: Application, topology: Topology): string[] {
   if (processes.length > 1 && processes.some(([, process]) => process.runs !== 'everything')) {
     faults.push(`processes ${processes.map(([name]) => name).join(', ')} split the services, but the transport '${topology.ports.transport.driver}' stays within one process (I7); let every process run 'everything' or choose a transport over the network`)
   }
-  if (replicas > 1 && topology.ports.cache.driver === 'memory') {
-    faults.push(`${replicas} processes with a cache in each and no invalidation between them would show a session old data (I5, I10); run one process, or choose a cache driver that is coherent`)
+  if (replicas > 1 && topology.ports.cache.driver === 'memory' && topology.ports.broadcast.driver === 'memory') {
+    faults.push(`${replicas} processes with a cache in each and no invalidation between them would go on showing old data (I5, I10); run one process, or set ports.broadcast to { driver: 'postgres' }, or ports.cache to { driver: 'none' }`)
   }
   return faults
 }

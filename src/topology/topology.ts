@@ -16,7 +16,9 @@ export interface ProcessTopology<Name extends string = string> {
 
 export interface Ports {
   readonly database: { readonly driver: 'postgres'; readonly embedded: true } | { readonly driver: 'postgres'; readonly url: string | FromEnvironment }
-  readonly cache: { readonly driver: 'memory'; readonly bytesMax: number }
+  /** 'memory': each process keeps answers, and forgets what a broadcast names. */
+  readonly cache: { readonly driver: 'none' } | { readonly driver: 'memory'; readonly bytesMax: number }
+  readonly broadcast: { readonly driver: 'memory' } | { readonly driver: 'postgres' }
   readonly queue: { readonly driver: 'postgres'; readonly concurrency: number }
   readonly bus: { readonly driver: 'postgres' }
   readonly lease: { readonly driver: 'postgres' }

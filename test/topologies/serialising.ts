@@ -10,7 +10,8 @@ export default {
   },
   ports: {
     database: { driver: 'postgres', embedded: true },
-    cache: { driver: 'memory', bytesMax: 67_108_864 },
+    cache: { driver: 'none' },
+    broadcast: { driver: 'memory' },
     queue: { driver: 'postgres', concurrency: 4 },
     bus: { driver: 'postgres' },
     lease: { driver: 'postgres' },

@@ -7,8 +7,6 @@ import { LRUCache } from 'lru-cache'
 import { now } from '../../base/time.ts'
 import type { Cache, CacheEntry } from '../../ports/cache.ts'
 
-interface Kept extends CacheEntry { readonly tags: readonly string[] }
-
 /** Beyond this many remembered tags all are forgotten at once, and sets begun before that are refused. */
 const tagsMax = 100_000
 const overheadBytes = 128
@@ -21,12 +19,12 @@ export function openMemoryCache(options: { readonly bytesMax: number }): Cache {
   let hits = 0
   let misses = 0
   let evictions = 0
-  const entries = new LRUCache<string, Kept>({
+  const entries = new LRUCache<string, CacheEntry>({
     maxSize: options.bytesMax,
     sizeCalculation: (entry, key) => entry.value.length + Buffer.byteLength(key) + overheadBytes,
     dispose(entry, key, reason) {
       if (reason === 'evict') evictions++
-      for (const tag of entry.tags) {
+      for (const tag of entry.note.tags) {
         const keys = byTag.get(tag)
         keys?.delete(key)
         if (keys?.size === 0) byTag.delete(tag)
@@ -37,19 +35,20 @@ export function openMemoryCache(options: { readonly bytesMax: number }): Cache {
     open: async () => {},
     close: async () => { entries.clear() },
     begin: () => generation,
-    async get(key) {
+    get(key) {
       const entry = entries.get(key)
       if (entry && entry.expiresAtMs > now()) { hits++; return entry }
       misses++
       if (entry) entries.delete(key)
       return null
     },
-    async set({ key, value, ttlMs, tags, generation: begun }) {
+    async set({ key, value, note, ttlMs, generation: begun }) {
+      const { tags } = note
       entries.delete(key)
       if (begun < floor || tags.some(tag => (invalidated.get(tag) ?? 0) > begun)) return false
       if (value.length + Buffer.byteLength(key) + overheadBytes > options.bytesMax) return false
       // A copy: the caller may go on writing into its buffer.
-      entries.set(key, { value: Buffer.from(value), storedAtMs: now(), expiresAtMs: now() + ttlMs, tags })
+      entries.set(key, { value: Buffer.from(value), note, storedAtMs: now(), expiresAtMs: now() + ttlMs })
       for (const tag of tags) {
         const keys = byTag.get(tag)
         if (keys) keys.add(key)

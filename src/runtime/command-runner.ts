@@ -1,0 +1,85 @@
+/**
+ * Runs commands: caller, input, key, and one transaction with the handler, the memory of the
+ * answer, events and jobs. Answers after COMMIT, when the caches of this process have
+ * forgotten what is no longer true.
+ */
+import { createHash } from 'node:crypto'
+import { fault } from '../base/errors.ts'
+import type { Command } from '../model/command.ts'
+import type { Key } from '../model/intent.ts'
+import { routed } from '../model/key.ts'
+import type { Call } from '../ports/transport.ts'
+import { callerOf } from './caller.ts'
+import type { Deadline } from './deadline.ts'
+import type { DispatcherOptions, Outcome } from './dispatcher.ts'
+import { writingContext } from './execution.ts'
+import type { Execution } from './execution.ts'
+import { parse, parseOwn } from './schema.ts'
+import { UnitOfWork } from './unit-of-work.ts'
+
+export class CommandRunner {
+  readonly #options: DispatcherOptions
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options
+  }
+
+  async run(intent: Command, call: Call, deadline: Deadline): Promise<Outcome> {
+    const { definition } = intent
+    const { metadata } = call
+    // Who calls comes first: a stranger learns nothing about what an input should look like.
+    const user = callerOf(intent, call)
+    const parsed = parse(definition.input, call.input)
+    const input = parsed instanceof Promise ? await parsed : parsed
+    const key = routed((definition.key as (input: unknown, caller: unknown) => Key)(input, { user }))
+    const scope = { service: intent.service.name, bucket: key.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
+    const work = new UnitOfWork(this.#options, scope, key.key, metadata.traceparent)
+    try {
+      const memory = metadata.idempotencyKey ? new Memory(intent, call, user?.id) : null
+      const remembered = memory && await (await work.transaction()).recall(memory.scope, memory.key)
+      if (remembered) {
+        await work.abandon(fault('CONFLICT', 'answered from memory'))
+        if (remembered.fingerprint !== memory.fingerprint) throw fault('IDEMPOTENCY_MISMATCH')
+        return { output: remembered.answer, kept: null, token: await this.#options.session.tokenAfterWrite(metadata.token) }
+      }
+      const output = await this.#handle(intent, { intent, metadata, user, deadline, bucket: key.bucket }, work, input)
+      if (memory) await (await work.transaction()).remember(memory.scope, memory.key, { fingerprint: memory.fingerprint, answer: output ?? null })
+      return await this.#acknowledge(work, output, metadata.token)
+    } catch (error) {
+      await work.abandon(error)
+      throw error
+    }
+  }
+
+  async #handle(intent: Command, execution: Execution, work: UnitOfWork, input: unknown): Promise<unknown> {
+    const { definition } = intent
+    const run = definition.run as (context: unknown, input: unknown) => Promise<unknown>
+    const output = await parseOwn(definition.output, await run(writingContext(this.#options, execution, work), input), intent)
+    const invalidates = definition.invalidates as ((input: unknown, facts: unknown) => readonly string[]) | undefined
+    if (invalidates) work.invalidate(invalidates(input, { user: execution.user, output }))
+    return output
+  }
+
+  async #acknowledge(work: UnitOfWork, output: unknown, token: string | undefined): Promise<Outcome> {
+    if (this.#options.acknowledgeAfterCommit === false) {
+      void work.finish().catch(() => {})
+      return { output, kept: null, token }
+    }
+    if (!await work.finish()) return { output, kept: null, token }
+    const [newToken] = await Promise.all([this.#options.session.tokenAfterWrite(token), work.spread()])
+    return { output, kept: null, token: newToken }
+  }
+}
+
+/** Where the first answer to an idempotency key is kept, and what tells the same request from another. */
+class Memory {
+  readonly scope: string
+  readonly key: string
+  readonly fingerprint: string
+
+  constructor(intent: Command, call: Call, callerId: string | undefined) {
+    this.scope = `${intent.name}:${callerId ?? ''}`
+    this.key = call.metadata.idempotencyKey!
+    this.fingerprint = createHash('sha256').update(JSON.stringify(call.input) ?? '').digest('base64url')
+  }
+}

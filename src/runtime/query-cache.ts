@@ -1,0 +1,147 @@
+/**
+ * Answers of queries, kept serialised. Decides whether a kept answer may be given to a
+ * session, lets one read run per key however many ask, and remembers that there is no such
+ * thing as well.
+ *
+ *   kept and fresh ─▶ given        kept and stale ─▶ given, and one refresh runs
+ *   not kept, or older than what the session has seen ─▶ read; those who ask meanwhile wait
+ *     for the same read, if it shows what they have seen
+ */
+import { hash } from 'node:crypto'
+import { fault, isTenfoldError } from '../base/errors.ts'
+import type { ErrorDetails, TenfoldError } from '../base/errors.ts'
+import type { Logger } from '../base/log.ts'
+import { randomFraction } from '../base/random.ts'
+import { now } from '../base/time.ts'
+import { missingMsDefault } from '../model/freshness.ts'
+import type { Freshness } from '../model/freshness.ts'
+import type { Projection } from '../model/projection.ts'
+import type { Cache, CacheEntry, CacheNote } from '../ports/cache.ts'
+import type { Position } from '../ports/database.ts'
+import type { Invalidation } from './invalidation.ts'
+import type { LivingToken, Session } from './session.ts'
+import { isBeyond } from './token.ts'
+
+/** One question, as the cache sees it. */
+export interface Question {
+  readonly key: string
+  readonly freshness: Freshness
+  readonly reads: readonly Projection[]
+  readonly session: LivingToken | null
+  /** Runs the query; its output fits its schema. */
+  read(): Promise<unknown>
+  tags(output: unknown): readonly string[]
+}
+
+export type Kept = Pick<CacheEntry, 'value' | 'note'>
+
+interface Flight {
+  readonly result: Promise<Kept>
+  readonly positions: readonly Position[]
+  readonly readFor: string | null
+}
+
+export interface QueryCacheOptions {
+  readonly cache: Cache
+  readonly session: Session
+  readonly invalidation: Invalidation
+  readonly log: Logger
+  /** False is the negative control of the consistency test: any kept answer is given to anybody. */
+  readonly stamps?: boolean
+}
+
+/** So much of a freshness is left to chance, that what was kept together does not expire together. */
+const jitter = 0.1
+
+export class QueryCache {
+  readonly #options: QueryCacheOptions
+  readonly #flights = new Map<string, Flight>()
+  /** A position taken after an answer was read: at or beyond everything it shows. */
+  readonly #ceilings = new WeakMap<Kept, Promise<Position>>()
+
+  constructor(options: QueryCacheOptions) {
+    this.#options = options
+  }
+
+  /** The kept answer, when it may be given without asking anybody. */
+  peek(key: string): CacheEntry | null {
+    if (!this.#options.invalidation.isCoherent) return null
+    const entry = this.#options.cache.get(key)
+    return entry === null || entry instanceof Promise || entry.note.freshUntilMs <= now() ? null : entry
+  }
+
+  async answer(question: Question): Promise<Kept> {
+    const kept = await this.#kept(question)
+    return kept ?? this.#read(question)
+  }
+
+  /** The token to give with an answer from here. */
+  async tokenWith(session: LivingToken, kept: Kept): Promise<string> {
+    let ceiling = this.#ceilings.get(kept)
+    if (!ceiling) {
+      this.#ceilings.set(kept, ceiling = this.#options.session.position())
+      ceiling.catch(() => this.#ceilings.delete(kept))
+    }
+    return this.#options.session.tokenAfterRead(session, await ceiling)
+  }
+
+  async #kept(question: Question): Promise<Kept | null> {
+    const { cache, invalidation, log } = this.#options
+    if (!invalidation.isCoherent) return null
+    const found = cache.get(question.key)
+    const entry = found instanceof Promise ? await found : found
+    if (!entry || !this.#shows(entry.note, question.session)) return null
+    if (entry.note.freshUntilMs <= now() && !this.#flights.has(question.key)) {
+      this.#read(question).catch((error: unknown) => log.debug({ err: error, key: question.key }, 'a stale answer could not be refreshed'))
+    }
+    return entry
+  }
+
+  #shows({ positions, readFor }: Pick<CacheNote, 'positions' | 'readFor'>, session: LivingToken | null): boolean {
+    return session === null || this.#options.stamps === false || readFor === session.text || isBeyond(positions, session.token)
+  }
+
+  #read(question: Question): Promise<Kept> {
+    const { key, session, reads } = question
+    const running = this.#flights.get(key)
+    if (running && this.#shows(running, session)) return running.result
+    const positions = this.#options.session.floor(reads)
+    const result = this.#readAndKeep(question, positions).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
+    this.#flights.set(key, { result, positions, readFor: session?.text ?? null })
+    return result
+  }
+
+  async #readAndKeep(question: Question, positions: readonly Position[]): Promise<Kept> {
+    const { cache, invalidation } = this.#options
+    const { key, freshness, session } = question
+    const generation = cache.begin()
+    const outcome = await question.read().then(output => ({ output }), (error: unknown) => ({ refusal: missing(error) }))
+    const refusal = 'refusal' in outcome
+    const value = Buffer.from(refusal ? refusalText(outcome.refusal) : JSON.stringify(outcome.output) ?? 'null')
+    const freshMs = refusal ? Math.min(freshness.freshMs, freshness.missingMs ?? missingMsDefault) : freshness.freshMs
+    const ttlMs = freshMs * (1 - jitter * randomFraction())
+    const note: CacheNote = {
+      freshUntilMs: now() + ttlMs, positions, readFor: session?.text ?? null, refusal,
+      etag: `"${hash('sha1', value, 'base64url')}"`, tags: question.tags(refusal ? null : outcome.output),
+    }
+    // Kept also when nobody was heard meanwhile? No: what was missed would never be forgotten.
+    if (invalidation.isCoherent && ttlMs > 0) await cache.set({ key, value, note, generation, ttlMs: ttlMs + (refusal ? 0 : freshness.staleMs ?? 0) })
+    return { value, note }
+  }
+}
+
+/** Passes NOT_FOUND on as something to remember; everything else is thrown on. */
+function missing(error: unknown): TenfoldError {
+  if (isTenfoldError(error) && error.code === 'NOT_FOUND') return error
+  throw error
+}
+
+const refusalText = ({ message, fields, issues }: TenfoldError): string => JSON.stringify({ message, fields, issues })
+
+/** What a kept answer says: its value, or its refusal thrown again. */
+export function outputOf({ value, note }: Kept): unknown {
+  const parsed = JSON.parse(value.toString()) as unknown
+  if (!note.refusal) return parsed
+  const { message, ...details } = parsed as ErrorDetails & { readonly message: string }
+  throw fault('NOT_FOUND', message, details)
+}

@@ -1,0 +1,67 @@
+/** Runs queries: caller, input, key, session, handler, output; and keeps the answers of those that may be kept. */
+import type { Key } from '../model/intent.ts'
+import { routed } from '../model/key.ts'
+import type { Query } from '../model/query.ts'
+import type { Call } from '../ports/transport.ts'
+import { callerOf } from './caller.ts'
+import { Deadline } from './deadline.ts'
+import type { DispatcherOptions, Outcome } from './dispatcher.ts'
+import { queryContext } from './execution.ts'
+import type { Execution } from './execution.ts'
+import type { QueryCache } from './query-cache.ts'
+import { parse, parseOwn } from './schema.ts'
+
+type User = Execution['user']
+
+export class QueryRunner {
+  readonly #options: DispatcherOptions
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options
+  }
+
+  async run(intent: Query, call: Call, deadline: Deadline): Promise<Outcome> {
+    const { cache } = this.#options
+    // Who calls comes first: a stranger learns nothing about what an input should look like.
+    const user = callerOf(intent, call)
+    const parsed = parse(intent.definition.input, call.input)
+    const input = parsed instanceof Promise ? await parsed : parsed
+    if (cache && intent.definition.freshness) return this.#runKept(cache, intent, call, input, user)
+    const output = await this.#read(intent, call, input, user, deadline)
+    const session = cache ? this.#options.session.living(call.metadata.token) : null
+    const token = session ? this.#options.session.tokenAfterRead(session, await this.#options.session.position()) : call.metadata.token
+    return { output, kept: null, token }
+  }
+
+  async #runKept(cache: QueryCache, intent: Query, call: Call, input: unknown, user: User): Promise<Outcome> {
+    const { definition } = intent
+    const session = this.#options.session.living(call.metadata.token)
+    const tags = definition.tags as ((input: unknown, facts: { user: User; output: unknown }) => readonly string[]) | undefined
+    const kept = await cache.answer({
+      key: keyOf(intent, input, user), freshness: definition.freshness!, reads: definition.reads ?? [], session,
+      // A read serves all who wait for it: it has the intent's own time, not that of whoever came first.
+      read: () => {
+        const deadline = new Deadline(definition.deadlineMs ?? call.metadata.timeoutMs)
+        return deadline.race(this.#read(intent, call, input, user, deadline))
+      },
+      tags: output => tags?.(input, { user, output }) ?? [],
+    })
+    return { kept, token: session ? await cache.tokenWith(session, kept) : call.metadata.token }
+  }
+
+  async #read(intent: Query, call: Call, input: unknown, user: User, deadline: Deadline): Promise<unknown> {
+    const { definition } = intent
+    const { metadata } = call
+    const key = definition.key as ((input: unknown, caller: unknown) => Key) | undefined
+    const bucket = key ? routed(key(input, { user })).bucket : null
+    if (metadata.token && definition.reads) await this.#options.session.awaitProjections(definition.reads, metadata.token)
+    const run = definition.run as (context: unknown, input: unknown) => unknown
+    const output = await run(queryContext(this.#options, { intent, metadata, user, deadline, bucket }), input)
+    return parseOwn(definition.output, output, intent)
+  }
+}
+
+/** The same question has the same key: input as it was parsed, and who asks where that matters. */
+function keyOf(intent: Query, input: unknown, user: User): string {
+  return `${intent.name}\n${user === null ? '' : user.id}\n${JSON.stringify(input)}`
+}
