@@ -91,7 +91,7 @@ class Driver implements Broadcast {
   async #run(): Promise<void> {
     const { signal } = this.#stopping
     for (let attempt = 1; !signal.aborted; attempt++) {
-      const client = new pg.Client({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold broadcast', keepAlive: true })
+      const client = new pg.Client({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold broadcast', keepAlive: true, pipeline: true })
       const ended = new Promise<void>(resolve => { client.on('end', resolve).on('error', () => resolve()) })
       client.on('notification', ({ payload = '' }) => this.#dispatch(payload))
       try {

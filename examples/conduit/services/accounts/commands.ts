@@ -2,6 +2,7 @@
 import { fault, hashPassword, keyOfId } from 'tenfold'
 import { z } from 'zod'
 import { tokens } from '../../config.ts'
+import { persons, personTag } from '../../freshness.ts'
 import { required, storable } from '../../shapes.ts'
 import { welcomeMail } from '../notifications/jobs.ts'
 import { changed, registered } from './events.ts'
@@ -22,6 +23,7 @@ export const register = accounts.command({
   input: z.object({ user: z.object({ username, email, password: required(1_024) }) }),
   output: z.object({ user: User }),
   key: ({ user }) => user.email,
+  invalidates: ({ user }) => [personTag(user.username)],
   async run(context, { user: { username, email, password } }) {
     const row = { id: context.newId(), email, username, password: await hashPassword(password), bio: null, image: null }
     await context.claim('username', username, row.id)
@@ -41,6 +43,7 @@ export const updateUser = accounts.command({
   }) }),
   output: z.object({ user: User }),
   key: (_, { user }) => keyOfId(user.id),
+  invalidates: () => [persons],
   async run(context, { user: { password, ...changes } }) {
     const { id } = context.user
     const hashed = password === undefined ? {} : { password: await hashPassword(password) }

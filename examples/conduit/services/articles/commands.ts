@@ -2,8 +2,8 @@
 import { bucketOfHandle, fault, keyOfHandle, keyOfId, newHandle } from 'tenfold'
 import type { CommandContext } from 'tenfold'
 import { z } from 'zod'
+import { articleLists, articleTag, commentsTag } from '../../freshness.ts'
 import { address, required } from '../../shapes.ts'
-import { people } from '../accounts/queries.ts'
 import { edited, published, removed } from './events.ts'
 import { Article, unknownArticle } from './queries.ts'
 import { articles } from './service.ts'
@@ -32,28 +32,41 @@ async function own(context: Writing, slug: string): Promise<ArticleRow> {
   return row
 }
 
+export interface AuthorRow { readonly username: string; readonly bio: string | null; readonly image: string | null }
+
+/** Who wrote the article, as this service remembers it; their read model lies in the article's bucket. */
+export const authorOf = (context: Writing, slug: string): Promise<AuthorRow[]> => context.sql<AuthorRow>`
+  SELECT w.username, w.bio, w.image FROM article a JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
+  WHERE a.bucket = ${context.bucket} AND a.slug = ${slug}`
+
 /** The answer of a command, from the row it has just written. */
-export async function answer(context: Writing, row: ArticleRow, favorited: boolean) {
-  const [author] = await context.call(people, { ids: [row.author_id] })
-  return { article: await article(context, context.user.id, { ...row, favorited, username: author?.username ?? '', bio: author?.bio ?? null, image: author?.image ?? null }) }
+export async function answer(context: Writing, row: ArticleRow, author: AuthorRow | undefined, favorited: boolean) {
+  return { article: await article(context, context.user.id, { ...row, favorited, ...author ?? { username: null, bio: null, image: null } }) }
 }
+
+const shownBy = (slug: string): string[] => [articleLists, articleTag(slug), commentsTag(slug)]
 
 export const publish = articles.command({
   http: 'POST /api/articles', auth: 'required', status: 201, summary: 'Publish an article',
   input: z.object({ article: z.object({ title, description, body, tagList: tagList.optional() }) }),
   output: z.object({ article: Article }),
   key: (_, { user }) => keyOfId(user.id),
+  invalidates: (_, { output }) => shownBy(output.article.slug),
   async run(context, { article: { title, description, body, tagList = [] } }) {
     const { now } = context
     const row: ArticleRow = {
       id: context.newId(), slug: slugOf(title, newHandle(context.bucket)), title, description, body, tags: tagList,
       author_id: context.user.id, favorites_count: 0, comment_sequence: 0, created_at: now, updated_at: now,
     }
-    await context.sql`
-      INSERT INTO article (bucket, id, slug, title, description, body, tags, author_id, created_at, updated_at)
-      VALUES (${context.bucket}, ${row.id}, ${row.slug}, ${title}, ${description}, ${body}, ${tagList}, ${row.author_id}, ${now}, ${now})`
+    // Sent together: one round trip.
+    const [author] = await Promise.all([
+      context.sql<AuthorRow>`SELECT username, bio, image FROM author WHERE bucket = ${context.bucket} AND id = ${row.author_id}`,
+      context.sql`
+        INSERT INTO article (bucket, id, slug, title, description, body, tags, author_id, created_at, updated_at)
+        VALUES (${context.bucket}, ${row.id}, ${row.slug}, ${title}, ${description}, ${body}, ${tagList}, ${row.author_id}, ${now}, ${now})`,
+    ])
     context.emit(published, { id: row.id, author: row.author_id, tags: tagList, slug: row.slug, createdAt: now.toISOString() })
-    return answer(context, row, false)
+    return answer(context, row, author[0], false)
   },
 })
 
@@ -62,6 +75,7 @@ export const edit = articles.command({
   input: bySlug.extend({ article: z.object({ title: title.optional(), description: description.optional(), body: body.optional(), tagList: tagList.optional() }) }),
   output: z.object({ article: Article }),
   key: ({ slug }) => keyOfHandle(slug),
+  invalidates: ({ slug }, { output }) => [...shownBy(slug), ...shownBy(output.article.slug)],
   async run(context, { slug, article: { tagList, ...changes } }) {
     const before = await own(context, slug)
     const handle = slug.slice(slug.lastIndexOf('-') + 1)
@@ -76,8 +90,11 @@ export const edit = articles.command({
     const added = tags.filter(tag => !before.tags.includes(tag))
     const dropped = before.tags.filter(tag => !tags.includes(tag))
     context.emit(edited, { id: row.id, author: row.author_id, tags, added, removed: dropped }, { key: keyOfId(row.author_id) })
-    const favorite = await context.db.selectFrom('favorite').select('user_id').where('article_id', '=', row.id).where('user_id', '=', context.user.id).executeTakeFirst()
-    return answer(context, row, favorite !== undefined)
+    const [favorite, [author]] = await Promise.all([
+      context.db.selectFrom('favorite').select('user_id').where('article_id', '=', row.id).where('user_id', '=', context.user.id).executeTakeFirst(),
+      authorOf(context, row.slug),
+    ])
+    return answer(context, row, author, favorite !== undefined)
   },
 })
 
@@ -86,6 +103,7 @@ export const remove = articles.command({
   input: bySlug,
   output: z.undefined(),
   key: ({ slug }) => keyOfHandle(slug),
+  invalidates: ({ slug }) => shownBy(slug),
   async run(context, { slug }) {
     const { id, author_id, tags } = await own(context, slug)
     await context.db.deleteFrom('comment').where('article_id', '=', id).execute()

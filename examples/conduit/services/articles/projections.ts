@@ -1,11 +1,13 @@
 /** What articles remember of others: who the authors are, and how often each tag is used. */
 import { keyOfId } from 'tenfold'
+import { allTags, persons } from '../../freshness.ts'
 import { changed, registered } from '../accounts/events.ts'
 import { edited, published, removed } from './events.ts'
 import { articles } from './service.ts'
 
 export const authors = articles.projection({
   on: [registered, changed],
+  invalidates: batch => batch.of(changed).length > 0 ? [persons] : [],
   async run(context, batch) {
     // The last word on each person: one statement must not touch a row twice.
     const people = [...new Map(batch.all.map(({ payload }) => [payload.id, payload])).values()]
@@ -19,6 +21,7 @@ export const authors = articles.projection({
 
 export const tagUses = articles.projection({
   on: [published, edited, removed],
+  invalidates: () => [allTags],
   async run(context, batch) {
     const uses = new Map<string, number>()
     const count = (tags: readonly string[], by: number) => { for (const tag of tags) uses.set(tag, (uses.get(tag) ?? 0) + by) }

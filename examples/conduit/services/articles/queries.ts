@@ -1,6 +1,7 @@
 /** Reading articles, comments and tags. Each list is one statement over the service's own tables. */
 import { fault, keyOfHandle } from 'tenfold'
 import { z } from 'zod'
+import { allTags, articleLists, articleTag, commentsTag, persons, shared, viewTags } from '../../freshness.ts'
 import { address, Paging, Profile, Summary } from '../../shapes.ts'
 import { people, person } from '../accounts/queries.ts'
 import { authors, tagUses } from './projections.ts'
@@ -19,6 +20,7 @@ type Listed = ViewRow & { readonly total: number }
 
 export const list = articles.query({
   http: 'GET /api/articles', auth: 'optional', scatter: true, reads: [authors], summary: 'Articles, newest first',
+  freshness: shared, tags: (_, { user }) => [articleLists, persons, ...viewTags(user)],
   input: z.object({ tag: z.string().optional(), author: address.optional(), favorited: address.optional(), ...Paging }),
   output: z.object({ articles: z.array(Summary), articlesCount: z.number() }),
   async run(context, { tag, author, favorited, limit, offset }) {
@@ -30,10 +32,11 @@ export const list = articles.query({
     if (tag === undefined && !writer && !lover) {
       rows = await context.sql<Listed>`
         SELECT a.slug, a.title, a.description, a.tags, a.created_at, a.updated_at, a.favorites_count, a.author_id, w.username, w.bio, w.image,
-          EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}) AS favorited,
+          f.user_id IS NOT NULL AS favorited,
           (SELECT count(*) FROM article) AS total
         FROM (SELECT * FROM article ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset}) a
-        LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
+        LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
+        LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
         ORDER BY a.created_at DESC, a.id DESC`
     } else {
       rows = await context.sql<Listed>`
@@ -44,9 +47,11 @@ export const list = articles.query({
             AND (${lover ?? null}::uuid IS NULL OR a.id IN (SELECT article_id FROM favorite WHERE user_id = ${lover ?? null}::uuid))
         ), page AS (SELECT * FROM matching ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset})
         SELECT a.slug, a.title, a.description, a.tags, a.created_at, a.updated_at, a.favorites_count, a.author_id, w.username, w.bio, w.image,
-          EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}) AS favorited,
+          f.user_id IS NOT NULL AS favorited,
           (SELECT count(*) FROM matching) AS total
-        FROM page a LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
+        FROM page a
+        LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
+        LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
         ORDER BY a.created_at DESC, a.id DESC`
     }
     // Beyond the last page there is no row to tell the total.
@@ -66,6 +71,7 @@ async function countOf(context: Parameters<Parameters<typeof articles.query>[0][
 
 export const one = articles.query({
   http: 'GET /api/articles/:slug', auth: 'optional', reads: [authors], summary: 'One article',
+  freshness: shared, tags: ({ slug }, { user }) => [articleTag(slug), persons, ...viewTags(user)],
   input: z.object({ slug: address }),
   output: z.object({ article: Article }),
   key: ({ slug }) => keyOfHandle(slug),
@@ -73,8 +79,10 @@ export const one = articles.query({
     const viewer = context.user?.id ?? null
     const [row] = await context.sql<ViewRow>`
       SELECT a.slug, a.title, a.description, a.body, a.tags, a.created_at, a.updated_at, a.favorites_count, a.author_id, w.username, w.bio, w.image,
-        EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}) AS favorited
-      FROM article a LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
+        f.user_id IS NOT NULL AS favorited
+      FROM article a
+      LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
+      LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
       WHERE a.bucket = ${context.bucket} AND a.slug = ${slug}`
     if (!row) throw unknownArticle()
     return { article: await article(context, viewer, row) }
@@ -89,8 +97,10 @@ export const followedOnes = articles.query({
   async run(context, { ids, viewer }) {
     const rows = await context.sql<ViewRow>`
       SELECT a.slug, a.title, a.description, a.tags, a.created_at, a.updated_at, a.favorites_count, a.author_id, w.username, w.bio, w.image,
-        EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}) AS favorited
-      FROM article a LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
+        f.user_id IS NOT NULL AS favorited
+      FROM article a
+      LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
+      LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
       WHERE a.id = ANY (${ids}::uuid[]) ORDER BY a.created_at DESC, a.id DESC`
     return summaries(context, viewer, rows, true)
   },
@@ -98,6 +108,7 @@ export const followedOnes = articles.query({
 
 export const tags = articles.query({
   http: 'GET /api/tags', scatter: true, reads: [tagUses], summary: 'All tags in use',
+  freshness: shared, tags: () => [allTags],
   input: z.object({}),
   output: z.object({ tags: z.array(z.string()) }),
   async run(context) {
@@ -108,6 +119,7 @@ export const tags = articles.query({
 
 export const comments = articles.query({
   http: 'GET /api/articles/:slug/comments', auth: 'optional', summary: 'The comments of an article',
+  freshness: shared, tags: ({ slug }, { user }) => [commentsTag(slug), persons, ...viewTags(user)],
   input: z.object({ slug: address }),
   output: z.object({ comments: z.array(Comment) }),
   key: ({ slug }) => keyOfHandle(slug),

@@ -1,9 +1,10 @@
 /** What readers do with an article: favor it and comment on it. */
 import { fault, keyOfHandle } from 'tenfold'
 import { z } from 'zod'
+import { articleLists, articleTag, commentsTag } from '../../freshness.ts'
 import { address, required } from '../../shapes.ts'
 import { people } from '../accounts/queries.ts'
-import { answer, bySlug } from './commands.ts'
+import { answer, authorOf, bySlug } from './commands.ts'
 import { favorited } from './events.ts'
 import { Article, Comment, unknownArticle } from './queries.ts'
 import { articles } from './service.ts'
@@ -14,19 +15,20 @@ export const favorite = articles.command({
   input: bySlug,
   output: z.object({ article: Article }),
   key: ({ slug }) => keyOfHandle(slug),
+  invalidates: ({ slug }) => [articleLists, articleTag(slug)],
   async run(context, { slug }) {
     const { bucket, user } = context
-    const [row] = await context.sql<ArticleRow & { made: boolean }>`
+    const [[row], [author]] = await Promise.all([context.sql<ArticleRow & { made: boolean }>`
       WITH made AS (
         INSERT INTO favorite (bucket, article_id, user_id)
         SELECT bucket, id, ${user.id} FROM article WHERE bucket = ${bucket} AND slug = ${slug}
         ON CONFLICT DO NOTHING RETURNING article_id
       )
       UPDATE article SET favorites_count = favorites_count + (SELECT count(*) FROM made)
-      WHERE bucket = ${bucket} AND slug = ${slug} RETURNING *, EXISTS (SELECT FROM made) AS made`
+      WHERE bucket = ${bucket} AND slug = ${slug} RETURNING *, EXISTS (SELECT FROM made) AS made`, authorOf(context, slug)])
     if (!row) throw unknownArticle()
     if (row.made) context.emit(favorited, { article: row.id, author: row.author_id, user: user.id })
-    return answer(context, row, true)
+    return answer(context, row, author, true)
   },
 })
 
@@ -35,17 +37,18 @@ export const unfavorite = articles.command({
   input: bySlug,
   output: z.object({ article: Article }),
   key: ({ slug }) => keyOfHandle(slug),
+  invalidates: ({ slug }) => [articleLists, articleTag(slug)],
   async run(context, { slug }) {
-    const [row] = await context.sql<ArticleRow>`
+    const [[row], [author]] = await Promise.all([context.sql<ArticleRow>`
       WITH gone AS (
         DELETE FROM favorite f USING article a
         WHERE a.bucket = ${context.bucket} AND a.slug = ${slug} AND f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${context.user.id}
         RETURNING f.article_id
       )
       UPDATE article SET favorites_count = favorites_count - (SELECT count(*) FROM gone)
-      WHERE bucket = ${context.bucket} AND slug = ${slug} RETURNING *`
+      WHERE bucket = ${context.bucket} AND slug = ${slug} RETURNING *`, authorOf(context, slug)])
     if (!row) throw unknownArticle()
-    return answer(context, row, false)
+    return answer(context, row, author, false)
   },
 })
 
@@ -54,6 +57,7 @@ export const addComment = articles.command({
   input: bySlug.extend({ comment: z.object({ body: required(65_536) }) }),
   output: z.object({ comment: Comment }),
   key: ({ slug }) => keyOfHandle(slug),
+  invalidates: ({ slug }) => [commentsTag(slug)],
   async run(context, { slug, comment: { body } }) {
     const { now, bucket, user } = context
     // The article counts its comments' ids, so that they are small whole numbers without a sequence.
@@ -75,6 +79,7 @@ export const removeComment = articles.command({
   input: bySlug.extend({ id: address }),
   output: z.undefined(),
   key: ({ slug }) => keyOfHandle(slug),
+  invalidates: ({ slug }) => [commentsTag(slug)],
   async run(context, { slug, id }) {
     const found = await context.db.selectFrom('article').select('id').where('slug', '=', slug).executeTakeFirst()
     if (!found) throw unknownArticle()

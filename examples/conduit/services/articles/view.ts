@@ -27,8 +27,10 @@ type Authored = Pick<ViewRow, 'author_id' | 'username' | 'bio' | 'image'>
 
 /** Whom of these authors the viewer follows; nobody's view follows nobody. */
 export async function following(context: Calls, viewer: string | null, rows: readonly Pick<ViewRow, 'author_id'>[]): Promise<Set<string>> {
-  if (viewer === null || rows.length === 0) return new Set()
-  return new Set(await context.call(followedBy, { follower: viewer, people: [...new Set(rows.map(row => row.author_id))] }))
+  // Nobody follows themselves, so what one wrote oneself needs no question.
+  const others = [...new Set(rows.map(row => row.author_id))].filter(id => id !== viewer)
+  if (viewer === null || others.length === 0) return new Set()
+  return new Set(await context.call(followedBy, { follower: viewer, people: others }))
 }
 
 /** Authors whose read model has not arrived yet are asked for at their owner. */

@@ -1,11 +1,13 @@
 /** Read models of following and of what was published. */
 import { keyOfId } from 'tenfold'
+import { articleLists, followerTag } from '../../freshness.ts'
 import { published, removed } from '../articles/events.ts'
 import { followed, unfollowed } from '../profiles/events.ts'
 import { feed } from './service.ts'
 
 export const following = feed.projection({
   on: [followed, unfollowed],
+  invalidates: batch => batch.all.map(event => followerTag(event.payload.follower)),
   async run(context, batch) {
     // Only the last word on each pair counts, so the order within the batch is kept.
     const pairs = [...new Map(batch.all.map(event => [`${event.payload.follower} ${event.payload.followee}`, event])).values()]
@@ -23,6 +25,7 @@ export const following = feed.projection({
 
 export const entries = feed.projection({
   on: [published, removed],
+  invalidates: () => [articleLists],
   async run(context, batch) {
     const made = batch.of(published).map(event => event.payload)
     const gone = batch.of(removed).map(event => event.payload.id)

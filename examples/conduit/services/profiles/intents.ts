@@ -1,6 +1,7 @@
 /** Looking at a profile, following and unfollowing. */
 import { fault, keyOfId } from 'tenfold'
 import { z } from 'zod'
+import { followerTag, persons, personTag, shared, viewTags } from '../../freshness.ts'
 import { address, Profile } from '../../shapes.ts'
 import type { Person } from '../../shapes.ts'
 import { person } from '../accounts/queries.ts'
@@ -15,6 +16,7 @@ const unknown = () => fault('NOT_FOUND', 'profile not found', { fields: { profil
 
 export const profile = profiles.query({
   http: 'GET /api/profiles/:username', auth: 'optional', summary: 'A profile',
+  freshness: shared, tags: ({ username }, { user }) => [persons, personTag(username), ...viewTags(user)],
   input, output,
   key: ({ username }) => username,
   async run(context, { username }) {
@@ -29,9 +31,11 @@ export const follow = profiles.command({
   http: 'POST /api/profiles/:username/follow', auth: 'required', summary: 'Follow somebody',
   input, output,
   key: (_, { user }) => keyOfId(user.id),
+  invalidates: (_, { user }) => [followerTag(user.id)],
   async run(context, { username }) {
     const found = await context.call(person, { username })
     if (!found) throw unknown()
+    if (found.id === context.user.id) throw fault('INVALID_INPUT', 'nobody follows themselves', { fields: { profile: ["can't be yourself"] } })
     const made = await context.sql`
       INSERT INTO follow (bucket, follower_id, followee_id) VALUES (${context.bucket}, ${context.user.id}, ${found.id})
       ON CONFLICT DO NOTHING RETURNING 1`
@@ -44,6 +48,7 @@ export const unfollow = profiles.command({
   http: 'DELETE /api/profiles/:username/follow', auth: 'required', summary: 'Follow somebody no more',
   input, output,
   key: (_, { user }) => keyOfId(user.id),
+  invalidates: (_, { user }) => [followerTag(user.id)],
   async run(context, { username }) {
     const found = await context.call(person, { username })
     if (!found) throw unknown()
