@@ -1,4 +1,4 @@
-/** One contender of the ingress bench, chosen by CONTENDER: the same two routes, answering the same JSON text. */
+/** One contender of the ingress bench, chosen by CONTENDER: the same two routes, answering the same JSON text. Says its port, then its CPU time when asked. */
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import { z } from 'zod'
@@ -56,11 +56,12 @@ function runtime(): { handler: IngressHandler; routes: readonly Route[] } {
 }
 
 async function tenfold(served: { handler: IngressHandler; routes: readonly Route[] }): Promise<{ url: string; close(): PromiseLike<unknown> }> {
-  return openHttpIngress({ log: silentLogger }).listen({ host: '127.0.0.1', port: 0, mounts: [], corsOrigins: ['*'], ...served })
+  return openHttpIngress({ log: silentLogger }).listen({ host: '127.0.0.1', port: 0, mounts: [], corsOrigins: [], ...served })
 }
 
 const server = contender === 'ingress' ? await tenfold({ handler: constant, routes })
   : contender === 'runtime' ? await tenfold(runtime())
     : await fastify(contender === 'fastify async')
-process.stdout.write(`ready ${server.url}\n`)
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => { void server.close() })
+process.on('message', () => process.send!(process.cpuUsage()))
+process.once('SIGTERM', () => { void Promise.resolve(server.close()).then(() => process.exit()) })
+process.send!(Number(new URL(server.url).port))

@@ -12,38 +12,40 @@ export function hasBody({ headers }: IncomingMessage): boolean {
 
 const jsonType = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i
 
-/** The body as a JSON value; undefined when it is empty. Null: the client went away while it was read. */
-export async function readJsonBody(request: IncomingMessage, bytesMax: number): Promise<{ readonly value: unknown } | null> {
-  const type = request.headers['content-type']
+/** Throws for what need not be read: a body that is not JSON, or says that it is too large. */
+export function assertReadable({ headers }: IncomingMessage, bytesMax: number): void {
+  const type = headers['content-type']
   if (type !== 'application/json' && !(type && jsonType.test(type))) throw fault('UNSUPPORTED_MEDIA_TYPE', `${type ? `'${type}'` : 'a body without a Content-Type'} is not accepted; send application/json`)
-  const bytes = await readBytes(request, bytesMax)
-  return bytes && { value: parseJson(bytes) }
+  if (Number(headers['content-length']) > bytesMax) throw tooLarge(bytesMax)
 }
 
-function readBytes(request: IncomingMessage, bytesMax: number): Promise<Buffer | null> {
-  return new Promise((resolve, reject) => {
-    const tooLarge = () => reject(fault('PAYLOAD_TOO_LARGE', `the body is larger than ${bytesMax} bytes`))
-    if (Number(request.headers['content-length']) > bytesMax) return tooLarge()
-    let first: Buffer | undefined
-    let chunks: Buffer[] | undefined
-    let size = 0
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      // What still comes is read and thrown away, so that the client gets to see the answer.
-      if (size > bytesMax) return tooLarge()
-      if (first === undefined) first = chunk
-      else (chunks ??= [first]).push(chunk)
-    })
-    request.on('end', () => resolve(chunks ? Buffer.concat(chunks, size) : first ?? Buffer.alloc(0)))
-    request.on('error', () => resolve(null))
+export const tooLarge = (bytesMax: number) => fault('PAYLOAD_TOO_LARGE', `the body is larger than ${bytesMax} bytes`)
+
+/** Reads the body; `done` gets its bytes, or null when it grew too large. Nothing is called when the client went away. */
+export function readBytes(request: IncomingMessage, bytesMax: number, done: (bytes: Buffer | null) => void): void {
+  let first: Buffer | undefined
+  let chunks: Buffer[] | undefined
+  let size = 0
+  request.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    if (size > bytesMax) {
+      // What still comes is thrown away, so that the client gets to see the answer.
+      if (size - chunk.length <= bytesMax) done(null)
+    } else if (first === undefined) first = chunk
+    else (chunks ??= [first]).push(chunk)
   })
+  request.on('end', () => { if (size <= bytesMax) done(chunks ? Buffer.concat(chunks, size) : first ?? empty) })
 }
 
-function parseJson(bytes: Buffer): unknown {
+const empty = Buffer.alloc(0)
+
+/** A body as a JSON value; undefined when it is empty. */
+export function parseJson(bytes: Buffer): unknown {
   if (!isUtf8(bytes)) throw fault('BAD_REQUEST', 'the body is not valid UTF-8')
   const text = bytes.toString()
   if (text.trim() === '') return undefined
-  if (depthOf(text) > limits.jsonDepthMax) throw fault('BAD_REQUEST', `the JSON is nested deeper than ${limits.jsonDepthMax} levels`)
+  // Whatever nests deeper than n levels has more than 2n characters.
+  if (text.length > 2 * limits.jsonDepthMax && depthOf(text) > limits.jsonDepthMax) throw fault('BAD_REQUEST', `the JSON is nested deeper than ${limits.jsonDepthMax} levels`)
   try {
     return parse(text, null, { protoAction: 'error', constructorAction: 'error' })
   } catch (error) {

@@ -11,7 +11,7 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { HttpAnswer, Ingress, IngressHandler, ListenOptions, Route } from '../../ports/ingress.ts'
 import { writeAnswer } from './answer.ts'
-import { hasBody, readJsonBody } from './body.ts'
+import { assertReadable, hasBody, parseJson, readBytes, tooLarge } from './body.ts'
 import { corsOf } from './cors.ts'
 import type { Cors } from './cors.ts'
 import { Exchange } from './exchange.ts'
@@ -84,20 +84,29 @@ class Routing {
     const exchange = new Exchange(route, parameters, request.query as string, raw, response, this.#handler)
     const refusal = exchange.admit()
     if (refusal) exchange.send(refusal, this.#cors)
-    else void this.#serve(exchange, route, response)
+    else if (route.method !== 'GET' && hasBody(raw)) this.#read(exchange, route, response)
+    else void this.#serve(exchange, response)
   }
 
-  async #serve(exchange: Exchange, { method, bodyBytesMax }: Route, response: TrackedResponse): Promise<void> {
+  #read(exchange: Exchange, { bodyBytesMax }: Route, response: TrackedResponse): void {
     const { raw } = exchange
-    try {
-      if (method !== 'GET' && hasBody(raw)) {
-        const body = await readJsonBody(raw, bodyBytesMax)
-        if (!body) return
-        exchange.body = body.value
+    assertReadable(raw, bodyBytesMax)
+    readBytes(raw, bodyBytesMax, bytes => {
+      try {
+        if (!bytes) throw tooLarge(bodyBytesMax)
+        exchange.body = parseJson(bytes)
+      } catch (error) {
+        return this.#fail(error, raw, response)
       }
+      void this.#serve(exchange, response)
+    })
+  }
+
+  async #serve(exchange: Exchange, response: TrackedResponse): Promise<void> {
+    try {
       exchange.send(await this.#handler.handle(exchange), this.#cors)
     } catch (error) {
-      this.#fail(error, raw, response)
+      this.#fail(error, exchange.raw, response)
     }
   }
 
