@@ -25,7 +25,7 @@ for (const [name, application] of Object.entries<Mountable>({ Fastify: fastify a
   test(`${name} below a prefix`, async t => {
     const listening = await openHttpIngress({ log: silentLogger }).listen({
       host: '127.0.0.1', port: 0, routes: [], corsOrigins: [], mounts: [{ prefix: '/old', handle: await nodeHandlerOf(application) }],
-      handler: { admit: () => null, ended: () => {}, handle: async () => ({ status: 200, headers: {}, body: '' }), refuse: code => ({ status: 404, headers: {}, body: code }) },
+      handler: { admit: () => ({ refusal: null }), ended: () => {}, handle: async () => ({ status: 200, headers: {}, body: '' }), refuse: code => ({ status: 404, headers: {}, body: code }) },
     })
     t.after(() => listening.close())
     const answer = await fetch(`${listening.url}/old/jane`, { method: 'POST', body: '{"n":1}', headers: { 'content-type': 'application/json' } })

@@ -7,7 +7,7 @@
  * variant, 12 bit bucket, 50 bit random.
  */
 import { now } from './time.ts'
-import { randomFill } from './random.ts'
+import { randomPooled } from './random.ts'
 
 export const bucketCount = 4096
 
@@ -23,20 +23,13 @@ export function bucketOf(key: string): number {
 
 let lastMs = 0
 let counter = 0
-let offset = Infinity
-const pool = Buffer.alloc(8192)
 const hex = (value: number, width: number) => value.toString(16).padStart(width, '0')
-
-function takeRandom(size: number): Buffer {
-  if (offset + size > pool.length) { randomFill(pool); offset = 0 }
-  return pool.subarray(offset, offset += size)
-}
 
 /** A new id in the bucket: sorts by time, monotone within a process, never going back with the clock. */
 export function newId(bucket: number): string {
   const atMs = now()
   if (atMs > lastMs) { lastMs = atMs; counter = 0 } else if (++counter > 0xfff) { lastMs++; counter = 0 }
-  const random = takeRandom(7)
+  const random = randomPooled(7)
   return `${hex(Math.floor(lastMs / 65536), 8)}-${hex(lastMs % 65536, 4)}-7${hex(counter, 3)}-`
     + hex(0x80 | bucket >> 6, 2) + hex((bucket & 63) << 2 | random[0]! & 3, 2) + `-${random.subarray(1).toString('hex')}`
 }
@@ -60,7 +53,7 @@ const base = alphabet.length
 export function newHandle(bucket: number): string {
   let text = ''
   for (let rest = bucket, i = 0; i < 3; i++, rest = Math.floor(rest / base)) text = alphabet[rest % base] + text
-  for (const byte of takeRandom(8)) text += alphabet[byte % base]
+  for (const byte of randomPooled(8)) text += alphabet[byte % base]
   return text
 }
 

@@ -17,7 +17,7 @@ async function serve(ingress: Ingress, more: Partial<IngressHandler> = {}, optio
   const seen: HttpRequest[] = []
   const counts = { admitted: 0, ended: 0 }
   const handler: IngressHandler = {
-    admit: () => { counts.admitted++; return null },
+    admit: () => { counts.admitted++; return { refusal: null } },
     ended: () => { counts.ended++ },
     handle: async request => { seen.push(request); return plain(200, 'fine') },
     refuse: (code, message, _headers, allow) => ({ ...plain(code === 'NOT_FOUND' ? 404 : code === 'METHOD_NOT_ALLOWED' ? 405 : code === 'PAYLOAD_TOO_LARGE' ? 413 : code === 'UNSUPPORTED_MEDIA_TYPE' ? 415 : 400, `${code} ${message}`), ...(allow ? { headers: { allow: allow.join(', ') } } : {}) }),
@@ -87,7 +87,7 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
   'a refusal by admit is sent before the body, and each admitted request ends once': async ({ ingress }) => {
     let refuse = true
     const counts = { ended: 0 }
-    const { listening, seen } = await serve(ingress, { admit: () => refuse ? plain(503, 'later') : null, ended: () => { counts.ended++ } })
+    const { listening, seen } = await serve(ingress, { admit: () => ({ refusal: refuse ? plain(503, 'later') : null }), ended: () => { counts.ended++ } })
     assert.equal((await post(listening.url, '{}')).status, 503)
     refuse = false
     assert.equal((await post(listening.url, '{}')).status, 200)

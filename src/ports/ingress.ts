@@ -4,10 +4,15 @@
  * Contract
  * - The driver owns the wire: parsing, limits, guards against slow clients, keep-alive,
  *   drain. It hands over one plain request and sends one plain answer; it knows no intent.
- * - `admit` is asked before the body is read; an answer instead of null is sent at once.
- * - A body that is not acceptable JSON never reaches `handle`: it is answered with `refuse`.
+ * - A path parameter is never empty: `/things/` does not reach `/things/:id`.
+ * - A GET route answers HEAD as well: the request says HEAD, the answer goes without its body.
+ *   204 and 304 have neither body nor content-type, whatever the answer holds.
+ * - `admit` is asked before the body is read; a refusal is sent at once.
+ * - A body that is not acceptable JSON in UTF-8 never reaches `handle`: it is answered with `refuse`.
+ * - A mount gets what is at or below its prefix; of several the longest prefix wins.
  * - `drain`: no new connection is accepted, each answer says `Connection: close`, running
- *   requests finish, no idle connection is reset; resolves when all are gone or graceMs is over.
+ *   requests finish, those of mounts too, no idle connection is reset; resolves when all are
+ *   gone. What still runs after graceMs is cut.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ErrorCode } from '../base/errors.ts'
@@ -23,23 +28,29 @@ export interface Route {
   readonly name: string
 }
 
-export interface HttpRequest {
+/** A request before its body is read. Drivers may make the parts on first use. */
+export interface RequestHead {
   readonly route: string
   readonly method: string
+  /** As it came, percent-encoded, without the query. */
   readonly path: string
   readonly parameters: Readonly<Record<string, string>>
   /** A repeated parameter is an array. */
   readonly query: Readonly<Record<string, string | string[]>>
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly remoteAddress: string
+  /** Aborts when the client goes away; the same one at each read, aborted if it has gone already. */
+  readonly signal: AbortSignal
+}
+
+export interface HttpRequest extends RequestHead {
   /** Parsed JSON, or undefined when the body was empty. */
   readonly body: unknown
-  readonly remoteAddress: string
-  /** Aborts when the client went away. */
-  readonly signal: AbortSignal
 }
 
 export interface HttpAnswer {
   readonly status: number
+  /** The driver adds the length. */
   readonly headers: Readonly<Record<string, string | string[]>>
   readonly body: string | Buffer | null
 }
@@ -50,14 +61,19 @@ export interface Mount {
   handle(request: IncomingMessage, response: ServerResponse): void
 }
 
+/** What `admit` decided about one request. The handler may keep in it what `ended` needs. */
+export interface Admission {
+  /** Null: go on. */
+  readonly refusal: HttpAnswer | null
+}
+
 export interface IngressHandler {
-  /** Null: go on. An answer: refuse before the body is read. */
-  admit(route: string, headers: HttpRequest['headers']): HttpAnswer | null
+  admit(request: RequestHead): Admission
   handle(request: HttpRequest): Promise<HttpAnswer>
-  /** Called once for every request that `admit` let pass, when its answer has been sent or its connection has gone. */
-  ended(route: string): void
+  /** Called once for every request that `admit` let pass, with its admission, when its answer has been sent or its connection has gone. */
+  ended(admission: Admission): void
   /** The answer to what cannot become a request: bad JSON, too large, unknown path. `allow` lists the methods of a known path. */
-  refuse(code: ErrorCode, message: string, headers: HttpRequest['headers'], allow?: readonly string[]): HttpAnswer
+  refuse(code: ErrorCode, message: string, headers: RequestHead['headers'], allow?: readonly string[]): HttpAnswer
 }
 
 export interface ListenOptions {

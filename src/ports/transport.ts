@@ -3,10 +3,13 @@
  *
  * Contract
  * - The input and the answer are JSON values; the callee sees an equal value, never the same object it could change for the caller.
- * - A refusal of the callee arrives as a TenfoldError with the same code, message, fields and issues.
+ * - The same holds for the caller in the metadata. An input that JSON cannot carry is INVALID_INPUT.
+ * - A refusal of the callee arrives as a TenfoldError with the same code, message, fields, issues and retryAfterMs.
+ * - Anything else that the callee throws, and an output that JSON cannot carry, arrives as INTERNAL:
+ *   the message shows nothing of it, the cause is kept for the log.
  * - Deadline, trace, caller and idempotency key travel with the call. A call whose deadline
  *   has passed is not delivered: DEADLINE_EXCEEDED.
- * - A transport may deliver a call twice only when it is `repeatable`.
+ * - A transport may deliver a call twice only when it is `repeatable`; the repeats share its time.
  */
 
 export interface CallMetadata {

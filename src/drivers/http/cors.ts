@@ -1,25 +1,39 @@
 /** Cross-origin requests (the Fetch standard): answers preflights and marks answers, for the origins that are allowed. */
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import type { HttpAnswer } from '../../ports/ingress.ts'
 
 const allowHeaders = 'Authorization, Content-Type, Idempotency-Key, Tenfold-Token, traceparent, X-Request-Id'
 const exposeHeaders = 'Tenfold-Token, Retry-After, X-Request-Id'
 const maxAgeSeconds = '600'
 
-export function corsOf(origins: readonly string[]): ((request: FastifyRequest, reply: FastifyReply, done: () => void) => void) | null {
-  if (origins.length === 0) return null
+const preflightAnswer: HttpAnswer = {
+  status: 204, body: null,
+  headers: {
+    'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
+    'access-control-allow-headers': allowHeaders,
+    'access-control-max-age': maxAgeSeconds,
+  },
+}
+
+export interface Cors {
+  /** What every answer to this request says besides its own headers: names and values in turn. */
+  headersOf(request: IncomingMessage): readonly string[]
+  /** The answer to a preflight from an allowed origin; null for anything else. */
+  preflight(request: IncomingMessage): HttpAnswer | null
+}
+
+export function corsOf(origins: readonly string[]): Cors {
   const any = origins.includes('*')
-  return (request, reply, done) => {
-    const { origin } = request.headers
-    const isPreflight = request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined
-    if (!any) reply.header('vary', 'Origin')
-    if (!any && (origin === undefined || !origins.includes(origin))) return done()
-    reply.header('access-control-allow-origin', any ? '*' : origin)
-    reply.header('access-control-expose-headers', exposeHeaders)
-    if (!isPreflight) return done()
-    void reply.code(204).headers({
-      'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
-      'access-control-allow-headers': allowHeaders,
-      'access-control-max-age': maxAgeSeconds,
-    }).send()
+  const isAllowed = (origin: string | undefined) => any || (origin !== undefined && origins.includes(origin))
+  const anyHeaders = ['access-control-allow-origin', '*', 'access-control-expose-headers', exposeHeaders]
+  const none: readonly string[] = []
+  const headersOf = ({ headers: { origin } }: IncomingMessage) => isAllowed(origin)
+    ? ['vary', 'Origin', 'access-control-allow-origin', origin!, 'access-control-expose-headers', exposeHeaders]
+    : ['vary', 'Origin']
+  return {
+    headersOf: origins.length === 0 ? () => none : any ? () => anyHeaders : headersOf,
+    preflight({ method, headers }) {
+      return method === 'OPTIONS' && headers['access-control-request-method'] !== undefined && isAllowed(headers.origin) ? preflightAnswer : null
+    },
   }
 }

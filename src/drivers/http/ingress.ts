@@ -1,22 +1,23 @@
 /**
- * The ingress port on Node's HTTP server, routed by Fastify. It knows routes and bytes,
- * no intents.
+ * The ingress port on Node's HTTP server, routed by Fastify. It knows routes and bytes, no
+ * intents. Fastify routes and guards; bodies and answers bypass it (docs/decisions/0005).
  */
-import net from 'node:net'
-import type http from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { fault, isTenfoldError } from '../../base/errors.ts'
+import { isTenfoldError } from '../../base/errors.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
-import { monotonicMs, sleep } from '../../base/time.ts'
-import type { HttpAnswer, HttpRequest, Ingress, Listening, ListenOptions, Route } from '../../ports/ingress.ts'
+import type { HttpAnswer, Ingress, IngressHandler, ListenOptions, Route } from '../../ports/ingress.ts'
+import { writeAnswer } from './answer.ts'
+import { assertReadable, hasBody, parseJson, readBytes, tooLarge } from './body.ts'
 import { corsOf } from './cors.ts'
-import { parseJsonBody } from './json-body.ts'
-import { parseQuery } from './query-string.ts'
+import type { Cors } from './cors.ts'
+import { Exchange } from './exchange.ts'
+import { bind, listening } from './listener.ts'
 import { createServer } from './server.ts'
-import type { GuardTimes } from './server.ts'
+import type { GuardTimes, ServerState, TrackedListener, TrackedResponse } from './server.ts'
 
 const standardTimes: GuardTimes = {
   headersTimeoutMs: limits.headersTimeoutMs,
@@ -25,13 +26,11 @@ const standardTimes: GuardTimes = {
   connectionsCheckingIntervalMs: limits.connectionsCheckingIntervalMs,
 }
 
-interface State { inFlight: number; draining: boolean }
-
 export function openHttpIngress({ log, times = standardTimes }: { readonly log: Logger; readonly times?: GuardTimes }): Ingress {
   return {
     async listen(options) {
-      const state: State = { inFlight: 0, draining: false }
-      const fastify = createFastify(options, state, log, times)
+      const state: ServerState = { inFlight: 0, draining: false }
+      const fastify = new Routing(options, log).open(listener => createServer(listener, options.mounts, times, state))
       await fastify.ready()
       const port = await bind(fastify.server, options)
       return listening(fastify, options.host, port, state)
@@ -39,105 +38,105 @@ export function openHttpIngress({ log, times = standardTimes }: { readonly log: 
   }
 }
 
-function createFastify(options: ListenOptions, state: State, log: Logger, times: GuardTimes): FastifyInstance {
-  const { handler } = options
-  const fastify = Fastify({
-    logger: false, exposeHeadRoutes: true, return503OnClosing: false, requestIdHeader: false,
-    bodyLimit: limits.bodyBytesMax, routerOptions: { maxParamLength: 1_024, querystringParser: parseQuery },
-    frameworkErrors: (error, request, reply) => { void send(reply, handler.refuse('BAD_REQUEST', error.message, request.headers), state) },
-    serverFactory: listener => createServer(listener, options.mounts, times),
-  })
-  fastify.removeAllContentTypeParsers()
-  fastify.addContentTypeParser(/^application\/([\w.-]+\+)?json\b/i, { parseAs: 'string' }, (_request, body, done) => {
-    try { done(null, parseJsonBody(body as string)) } catch (error) { done(error as Error) }
-  })
-  const cors = corsOf(options.corsOrigins)
-  if (cors) fastify.addHook('onRequest', cors)
-  fastify.setErrorHandler((error, request, reply) => {
+const bodyMethods = ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']
+
+class Routing {
+  readonly #handler: IngressHandler
+  readonly #routes: readonly Route[]
+  readonly #cors: Cors
+  readonly #log: Logger
+  readonly #methodsOf: (path: string) => string[] | null
+
+  constructor({ handler, routes, corsOrigins }: ListenOptions, log: Logger) {
+    this.#handler = handler
+    this.#routes = routes
+    this.#cors = corsOf(corsOrigins)
+    this.#log = log
+    this.#methodsOf = methodsByPath(routes)
+  }
+
+  open(server: (listener: TrackedListener) => FastifyInstance['server']): FastifyInstance {
+    const fastify = Fastify({
+      logger: false, exposeHeadRoutes: false, return503OnClosing: false, requestIdHeader: false,
+      // The query is parsed when a handler asks for it.
+      routerOptions: { maxParamLength: 1_024, querystringParser: text => text as unknown as Record<string, string> },
+      frameworkErrors: (error, request, reply) => this.#fail(error, request.raw, responseOf(reply)),
+      serverFactory: listener => server(listener),
+    })
+    // To Fastify no method has a body: it leaves the stream alone.
+    for (const method of bodyMethods) fastify.addHttpMethod(method, { hasBody: false, overrideExisting: true })
+    fastify.setErrorHandler((error, request, reply) => this.#fail(error, request.raw, responseOf(reply)))
+    fastify.setNotFoundHandler((request, reply) => this.#notFound(request.raw, responseOf(reply)))
+    for (const route of this.#routes) {
+      const names = [...route.path.matchAll(/:([^/]+)/g)].map(match => match[1]!)
+      fastify.route({
+        method: route.method === 'GET' ? ['GET', 'HEAD'] : route.method, url: route.path,
+        handler: (request, reply) => this.#begin(route, names, request, responseOf(reply)),
+      })
+    }
+    return fastify
+  }
+
+  #begin(route: Route, names: readonly string[], request: FastifyRequest, response: TrackedResponse): void {
+    const { raw } = request
+    const parameters = request.params as Record<string, string>
+    for (const name of names) if (parameters[name] === '') return this.#notFound(raw, response)
+    const exchange = new Exchange(route, parameters, request.query as string, raw, response, this.#handler)
+    const refusal = exchange.admit()
+    if (refusal) exchange.send(refusal, this.#cors)
+    else if (route.method !== 'GET' && hasBody(raw)) this.#read(exchange, route, response)
+    else void this.#serve(exchange, response)
+  }
+
+  #read(exchange: Exchange, { bodyBytesMax }: Route, response: TrackedResponse): void {
+    const { raw } = exchange
+    assertReadable(raw, bodyBytesMax)
+    readBytes(raw, bodyBytesMax, bytes => {
+      try {
+        if (!bytes) throw tooLarge(bodyBytesMax)
+        exchange.body = parseJson(bytes)
+      } catch (error) {
+        return this.#fail(error, raw, response)
+      }
+      void this.#serve(exchange, response)
+    })
+  }
+
+  async #serve(exchange: Exchange, response: TrackedResponse): Promise<void> {
+    try {
+      exchange.send(await this.#handler.handle(exchange), this.#cors)
+    } catch (error) {
+      this.#fail(error, exchange.raw, response)
+    }
+  }
+
+  #notFound(raw: IncomingMessage, response: TrackedResponse): void {
+    const { method = '', url = '', headers } = raw
+    const allow = this.#methodsOf(url)
+    this.#send(raw, response, this.#cors.preflight(raw) ?? (allow
+      ? this.#handler.refuse('METHOD_NOT_ALLOWED', `${method} is not answered here`, headers, allow)
+      : this.#handler.refuse('NOT_FOUND', `nothing answers ${method} ${url.slice(0, 200)}`, headers)))
+  }
+
+  #fail(error: unknown, raw: IncomingMessage, response: TrackedResponse): void {
     const { code, message } = refusalOf(error)
-    if (code === 'INTERNAL') log.error({ err: error }, 'the ingress failed')
-    return send(reply, handler.refuse(code, message, request.headers), state)
-  })
-  const methods = methodsByPath(options.routes)
-  fastify.setNotFoundHandler((request, reply) => {
-    const allow = methods(request.url)
-    return send(reply, allow ? handler.refuse('METHOD_NOT_ALLOWED', `${request.method} is not answered here`, request.headers, allow)
-      : handler.refuse('NOT_FOUND', `nothing answers ${request.method} ${request.url.slice(0, 200)}`, request.headers), state)
-  })
-  for (const route of options.routes) addRoute(fastify, route, options, state)
-  return fastify
-}
-
-function addRoute(fastify: FastifyInstance, { method, path, bodyBytesMax, name }: Route, { handler }: ListenOptions, state: State): void {
-  fastify.route({
-    method, url: path, ...(method === 'GET' ? {} : { bodyLimit: bodyBytesMax }),
-    onRequest(request, reply, done) {
-      const refusal = handler.admit(name, request.headers)
-      if (refusal) return void send(reply, refusal, state)
-      state.inFlight++
-      // 'close' comes once for every response, whether it was sent or the connection went away.
-      reply.raw.once('close', () => { state.inFlight--; handler.ended(name) })
-      done()
-    },
-    async handler(request, reply) {
-      const answer = await handler.handle(new IncomingRequest(name, path, request, reply))
-      return send(reply, answer, state)
-    },
-  })
-}
-
-class IncomingRequest implements HttpRequest {
-  readonly route: string
-  readonly path: string
-  readonly method: string
-  readonly parameters: Readonly<Record<string, string>>
-  readonly query: Readonly<Record<string, string | string[]>>
-  readonly headers: HttpRequest['headers']
-  readonly body: unknown
-  readonly #request: FastifyRequest
-  readonly #reply: FastifyReply
-
-  constructor(route: string, path: string, request: FastifyRequest, reply: FastifyReply) {
-    this.route = route
-    this.path = path
-    this.method = request.method
-    this.parameters = request.params as Record<string, string>
-    this.query = request.query as Record<string, string | string[]>
-    this.headers = request.headers
-    this.body = request.body
-    this.#request = request
-    this.#reply = reply
+    if (code === 'INTERNAL') this.#log.error({ err: error }, 'the ingress failed')
+    if (response.headersSent) response.destroy()
+    else this.#send(raw, response, this.#handler.refuse(code, message, raw.headers))
   }
 
-  get remoteAddress(): string { return this.#request.ip }
-
-  /** Made on demand: few handlers look. */
-  get signal(): AbortSignal {
-    const controller = new AbortController()
-    this.#reply.raw.once('close', () => { if (!this.#reply.raw.writableFinished) controller.abort() })
-    return controller.signal
+  #send(raw: IncomingMessage, response: TrackedResponse, answer: HttpAnswer): void {
+    writeAnswer(raw, response, answer, this.#cors.headersOf(raw))
   }
 }
 
-function send(reply: FastifyReply, answer: HttpAnswer, state: State): FastifyReply {
-  reply.code(answer.status).headers(answer.headers)
-  if (state.draining) reply.header('connection', 'close')
-  return reply.send(answer.body ?? undefined)
-}
+const responseOf = (reply: FastifyReply) => reply.raw as TrackedResponse
 
-const codes: Readonly<Record<string, ErrorCode>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: 'PAYLOAD_TOO_LARGE',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'BAD_REQUEST',
-  FST_ERR_CTP_INVALID_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
-  FST_ERR_BAD_URL: 'BAD_REQUEST',
-}
-
-function refusalOf(error: unknown): { code: ErrorCode; message: string } {
+/** Fastify's own errors are about what came in, unless they say 5xx; anything else is a fault in the program. */
+function refusalOf(error: unknown): { readonly code: ErrorCode; readonly message: string } {
   if (isTenfoldError(error)) return error
-  const { code = '', statusCode, message } = error as Error & { code?: string; statusCode?: number }
-  const known = codes[code] ?? (statusCode !== undefined && statusCode < 500 ? 'BAD_REQUEST' : 'INTERNAL')
-  return { code: known, message: known === 'INTERNAL' ? 'A fault in the program.' : message }
+  const { statusCode, message } = error as Error & { statusCode?: number }
+  return statusCode !== undefined && statusCode < 500 ? { code: 'BAD_REQUEST', message } : { code: 'INTERNAL', message: 'A fault in the program.' }
 }
 
 function methodsByPath(routes: readonly Route[]): (url: string) => string[] | null {
@@ -149,42 +148,5 @@ function methodsByPath(routes: readonly Route[]): (url: string) => string[] | nu
     const path = url.split('?', 1)[0]!
     const methods = patterns.filter(({ pattern }) => pattern.test(path)).flatMap(one => one.methods)
     return methods.length > 0 ? [...new Set(methods)] : null
-  }
-}
-
-function bind(server: http.Server, { host, port, handle }: ListenOptions): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(error.code === 'EADDRINUSE'
-      ? fault('USAGE', `port ${port} is taken: stop what listens there, or set PORT to another one`) : error))
-    const done = () => resolve((server.address() as net.AddressInfo).port)
-    if (handle) server.listen(handle, done)
-    else server.listen(port, host, done)
-  })
-}
-
-function listening(fastify: FastifyInstance, host: string, port: number, state: State): Listening {
-  const { server } = fastify
-  let closing: Promise<void> | undefined
-  const stopAccepting = () => {
-    state.draining = true
-    // Not http.Server.close(): that resets idle keep-alive connections (data.md §1e).
-    net.Server.prototype.close.call(server)
-  }
-  return {
-    url: `http://${host}:${port}`, port,
-    async drain(graceMs) {
-      stopAccepting()
-      const deadlineMs = monotonicMs() + graceMs
-      while (state.inFlight > 0 && monotonicMs() < deadlineMs) await sleep(5)
-      // A client that is about to use its idle connection gets its answer before it is closed.
-      await sleep(Math.min(50, Math.max(0, deadlineMs - monotonicMs())))
-      server.closeIdleConnections()
-      while (state.inFlight > 0 && monotonicMs() < deadlineMs) await sleep(5)
-    },
-    close: () => closing ??= (async () => {
-      if (!state.draining) stopAccepting()
-      server.closeAllConnections()
-      await fastify.close().catch(() => {})
-    })(),
   }
 }

@@ -1,10 +1,11 @@
 /**
- * The HTTP server below the ingress: limits and time-outs that bite, mounts by prefix, and
- * refusals of what is not clean HTTP. Node looks at its header and request time-outs only
- * every connectionsCheckingInterval, 30 s unless it is set (reliability.md, finding 3).
+ * The HTTP server below the ingress: limits and time-outs that bite, mounts by prefix,
+ * refusals of what is not clean HTTP, and the count of what runs. Node looks at its header
+ * and request time-outs only every connectionsCheckingInterval, 30 s unless it is set
+ * (reliability.md, finding 3).
  */
 import http from 'node:http'
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeader } from 'node:http'
 import type { Socket } from 'node:net'
 import { limits } from '../../base/limits.ts'
 import type { Mount } from '../../ports/ingress.ts'
@@ -16,7 +17,23 @@ export interface GuardTimes {
   readonly connectionsCheckingIntervalMs: number
 }
 
-export function createServer(listener: RequestListener, mounts: readonly Mount[], times: GuardTimes): http.Server {
+/** What runs, mounts included, and whether the server is on its way out. */
+export interface ServerState { inFlight: number; draining: boolean }
+
+export class TrackedResponse extends http.ServerResponse {
+  /** Who wants to know that this response was sent or lost its connection. */
+  whenClosed: { closed(): void } | null = null
+}
+
+export type TrackedListener = (request: IncomingMessage, response: TrackedResponse) => void
+
+export function createServer(listener: TrackedListener, mounts: readonly Mount[], times: GuardTimes, state: ServerState): http.Server {
+  const mountOf = mountFinder(mounts)
+  // One function for all: 'close' comes once for every response, whether it was sent or the connection went away.
+  function closed(this: TrackedResponse): void {
+    state.inFlight--
+    this.whenClosed?.closed()
+  }
   const server = http.createServer({
     headersTimeout: times.headersTimeoutMs,
     requestTimeout: times.requestTimeoutMs,
@@ -24,29 +41,51 @@ export function createServer(listener: RequestListener, mounts: readonly Mount[]
     connectionsCheckingInterval: times.connectionsCheckingIntervalMs,
     maxHeaderSize: limits.headerBytesMax,
     insecureHTTPParser: false,
+    ServerResponse: responseClass(state),
   }, (request, response) => {
+    state.inFlight++
+    response.on('close', closed)
     const complaint = complaintAbout(request)
     if (complaint) return refuse(response, complaint)
-    const mount = mounts.length > 0 ? mounts.find(one => isBelow(request.url ?? '/', one.prefix)) : undefined
+    const mount = mountOf(request.url ?? '/')
     if (mount) mount.handle(request, response)
     else listener(request, response)
   })
   server.maxHeadersCount = limits.headersMax
   server.maxConnections = limits.connectionsMax
   server.on('clientError', answerClientError)
-  return server
+  return server as http.Server
 }
 
-function complaintAbout(request: IncomingMessage): string | null {
-  if (request.httpVersion === '1.0' && request.headers['transfer-encoding'] !== undefined) return 'Transfer-Encoding is not part of HTTP/1.0'
+/** Every answer passes writeHead, also those of mounts: the one place to end keep-alive while draining. */
+function responseClass(state: ServerState): typeof TrackedResponse {
+  return class extends TrackedResponse {
+    override writeHead(status: number, reason?: unknown, headers?: unknown): this {
+      if (state.draining) this.shouldKeepAlive = false
+      return super.writeHead(status, reason as string, headers as OutgoingHttpHeader[])
+    }
+  }
+}
+
+function complaintAbout({ httpVersionMinor, headers, rawHeaders }: IncomingMessage): string | null {
+  if (httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined) return 'Transfer-Encoding is not part of HTTP/1.0'
   let hosts = 0
-  for (let at = 0; at < request.rawHeaders.length; at += 2) if (request.rawHeaders[at]!.length === 4 && request.rawHeaders[at]!.toLowerCase() === 'host') hosts++
+  for (let at = 0; at < rawHeaders.length; at += 2) if (isHost(rawHeaders[at]!)) hosts++
   return hosts > 1 ? 'more than one Host header' : null
 }
 
-function refuse(response: ServerResponse, message: string): void {
+const isHost = (name: string): boolean => name.length === 4 && (name === 'Host' || name === 'host' || name.toLowerCase() === 'host')
+
+function refuse(response: TrackedResponse, message: string): void {
   response.writeHead(400, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' })
   response.end(`${message}\n`)
+}
+
+function mountFinder(mounts: readonly Mount[]): (url: string) => Mount | undefined {
+  if (mounts.length === 0) return () => undefined
+  const longestFirst = mounts.map(mount => ({ mount, prefix: mount.prefix.replace(/\/$/, '') }))
+    .sort((one, other) => other.prefix.length - one.prefix.length)
+  return url => longestFirst.find(({ prefix }) => isBelow(url, prefix))?.mount
 }
 
 function isBelow(url: string, prefix: string): boolean {

@@ -3,16 +3,23 @@
  * network, and what may be repeated is repeated, so that an intent which only works in
  * process, or only once, is found on a laptop.
  */
-import { errorTable, fault, isTenfoldError } from '../../base/errors.ts'
-import type { ErrorCode, Issue } from '../../base/errors.ts'
+import { errorTable, fault } from '../../base/errors.ts'
+import type { ErrorCode, Issue, TenfoldError } from '../../base/errors.ts'
+import { monotonicMs } from '../../base/time.ts'
 import type { Answer, Call, Receiver, Transport } from '../../ports/transport.ts'
-import { jsonCopy } from './json-copy.ts'
-import { Receivers, withTimeout } from './transport.ts'
+import { answerOf, copyOfCall, Receivers, withTimeout } from './transport.ts'
 
-interface Wire {
-  readonly answer?: Answer
-  readonly error?: { readonly code: ErrorCode; readonly message: string; readonly fields?: Record<string, string[]>; readonly issues?: Issue[] }
+interface WireError {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly fields?: Record<string, string[]>
+  readonly issues?: Issue[]
+  readonly retryAfterMs?: number
+  /** What lies behind it, for the caller's log. */
+  readonly cause?: { readonly message: string; readonly stack?: string }
 }
+
+interface Wire { readonly answer?: Answer; readonly error?: WireError }
 
 export function openSerialisingTransport(options: { readonly retries: number }): Transport {
   const receivers = new Receivers()
@@ -21,11 +28,17 @@ export function openSerialisingTransport(options: { readonly retries: number }):
     close: async () => { receivers.closed = true },
     serve: (services, receiver) => receivers.serve(services, receiver),
     async call(call) {
-      const receiver = receivers.find(call)
-      const request = JSON.stringify({ ...call, input: jsonCopy(call.input, 'input') })
+      receivers.find(call)
+      const copy = copyOfCall(call)
+      const deadlineMs = monotonicMs() + call.metadata.timeoutMs
       const sends = call.repeatable ? options.retries + 1 : 1
       let response = ''
-      for (let sent = 0; sent < sends; sent++) response = await withTimeout(call.metadata.timeoutMs, deliver(receiver, request))
+      for (let sent = 0; sent < sends; sent++) {
+        // All repeats share the time of the one call.
+        const timeoutMs = sent === 0 ? call.metadata.timeoutMs : deadlineMs - monotonicMs()
+        const request: Call = { ...copy, metadata: { ...copy.metadata, timeoutMs } }
+        response = await withTimeout(timeoutMs, deliver(receivers.find(request), JSON.stringify(request)))
+      }
       return receive(response)
     },
   }
@@ -33,16 +46,16 @@ export function openSerialisingTransport(options: { readonly retries: number }):
 
 async function deliver(receiver: Receiver, request: string): Promise<string> {
   try {
-    const { output, token } = await receiver(JSON.parse(request) as Call)
-    return JSON.stringify({ answer: { output: jsonCopy(output, 'output'), token } } satisfies Wire)
+    return JSON.stringify({ answer: await answerOf(receiver, JSON.parse(request) as Call) } satisfies Wire)
   } catch (error) {
-    const { code, message, fields, issues } = isTenfoldError(error) ? error : fault('INTERNAL', undefined, { cause: error })
-    return JSON.stringify({ error: { code, message, fields, issues } })
+    const { code, message, fields, issues, retryAfterMs, cause } = error as TenfoldError
+    return JSON.stringify({ error: { code, message, fields, issues, retryAfterMs, cause: cause instanceof Error ? { message: cause.message, stack: cause.stack } : undefined } })
   }
 }
 
 function receive(response: string): Answer {
   const { answer, error } = JSON.parse(response) as Wire
-  if (error) throw fault(error.code in errorTable ? error.code : 'INTERNAL', error.message, { fields: error.fields, issues: error.issues })
-  return answer!
+  if (!error) return answer!
+  const { code, message, fields, issues, retryAfterMs, cause } = error
+  throw fault(code in errorTable ? code : 'INTERNAL', message, { fields, issues, retryAfterMs, cause: cause && Object.assign(new Error(cause.message), { stack: cause.stack }) })
 }

@@ -1,7 +1,8 @@
 /** The transport within one process: a function call, with copies so that nobody shares an object. */
-import { fault } from '../../base/errors.ts'
+import { fault, isTenfoldError } from '../../base/errors.ts'
+import type { TenfoldError } from '../../base/errors.ts'
 import { after } from '../../base/time.ts'
-import type { Call, Receiver, Transport } from '../../ports/transport.ts'
+import type { Answer, Call, Caller, Receiver, Transport } from '../../ports/transport.ts'
 import { jsonCopy } from './json-copy.ts'
 
 /** Who serves which service in this process. */
@@ -30,6 +31,29 @@ export function withTimeout<T>(timeoutMs: number, work: Promise<T>): Promise<T> 
   })
 }
 
+/** A copy of the call that the callee may do with as it likes. What cannot be copied is the caller's fault. */
+export function copyOfCall(call: Call): Call {
+  const { metadata } = call
+  try {
+    return { ...call, input: jsonCopy(call.input, 'input'), metadata: { ...metadata, caller: jsonCopy(metadata.caller, 'caller') as Caller | null } }
+  } catch (error) {
+    throw fault('INVALID_INPUT', (error as Error).message)
+  }
+}
+
+/** The callee's answer, copied; anything that it throws, and an output that is no JSON value, as an error of the table. */
+export async function answerOf(receiver: Receiver, call: Call): Promise<Answer> {
+  try {
+    const answer = await receiver(call)
+    return { ...answer, output: jsonCopy(answer.output, 'output') }
+  } catch (error) {
+    throw known(error)
+  }
+}
+
+/** A programming error shows nothing of itself to the caller; the cause is for the log. */
+const known = (error: unknown): TenfoldError => isTenfoldError(error) ? error : fault('INTERNAL', undefined, { cause: error })
+
 export function openMemoryTransport(): Transport {
   const receivers = new Receivers()
   return {
@@ -38,8 +62,7 @@ export function openMemoryTransport(): Transport {
     serve: (services, receiver) => receivers.serve(services, receiver),
     async call(call) {
       const receiver = receivers.find(call)
-      const answer = await withTimeout(call.metadata.timeoutMs, receiver({ ...call, input: jsonCopy(call.input, 'input') }))
-      return { ...answer, output: jsonCopy(answer.output, 'output') }
+      return withTimeout(call.metadata.timeoutMs, answerOf(receiver, copyOfCall(call)))
     },
   }
 }

@@ -1,0 +1,43 @@
+/** The intents that HTTP reaches: their routes, and what the router needs to know of each, worked out once. */
+import { limits } from '../base/limits.ts'
+import type { Application } from '../model/app.ts'
+import type { Command } from '../model/command.ts'
+import { parseRoute } from '../model/manifest.ts'
+import type { Query } from '../model/query.ts'
+import type { Route } from '../ports/ingress.ts'
+import type { Priority } from '../ports/transport.ts'
+
+export interface Target {
+  readonly intent: Query | Command
+  readonly isCommand: boolean
+  readonly status: number
+  readonly timeoutMs: number
+  readonly priority: Priority
+  readonly cost: number
+  readonly authenticates: boolean
+}
+
+export function routesOf(app: Application): Route[] {
+  return reachable(app).map(intent => ({ ...parseRoute(intent.definition.http!), bodyBytesMax: limits.bodyBytesMax, name: intent.name }))
+}
+
+export function targetsOf(app: Application): Map<string, Target> {
+  return new Map(reachable(app).map(intent => {
+    const { definition } = intent
+    const isCommand = intent.kind === 'command'
+    return [intent.name, {
+      intent, isCommand,
+      status: definition.status ?? 200,
+      timeoutMs: definition.deadlineMs ?? (isCommand ? limits.commandDeadlineMs : limits.queryDeadlineMs),
+      priority: definition.priority ?? 'normal',
+      cost: definition.cost ?? 1,
+      authenticates: (definition.auth ?? 'none') !== 'none' && app.options.authenticate !== undefined,
+    }]
+  }))
+}
+
+function reachable(app: Application): (Query | Command)[] {
+  return [...app.intents.values()]
+    .filter((intent): intent is Query | Command => intent.kind === 'query' || intent.kind === 'command')
+    .filter(intent => intent.definition.http)
+}
