@@ -13,6 +13,7 @@ export const app = application('conduit', {
   version: '1.0.0',
   services: { accounts, profiles, articles, feed, notifications },
   authenticate,
+  credentials: ['authorization'],
   errors,
   corsOrigins: ['*'],
 })

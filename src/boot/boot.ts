@@ -97,7 +97,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const listening = await engines.ingress.listen({
     host: options.host, port: options.port, handle: options.handle, corsOrigins: app.options.corsOrigins ?? [],
     routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app),
-    handler: createRouter({ app, dispatcher, limiter, log, pages: pagesOf(app, database), isDraining: () => draining }),
+    handler: createRouter({ app, dispatcher, cache: queryCache, hasCdn: false, limiter, log, pages: pagesOf(app, database), isDraining: () => draining }),
   })
   closers.add(() => listening.close())
   let stopping: Promise<void> | undefined

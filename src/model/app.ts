@@ -37,6 +37,11 @@ export interface ApplicationOptions<Modules extends ServiceModules> {
    * Who calls: null when the request names nobody. Throw UNAUTHENTICATED for credentials that do not hold.
    */
   authenticate?(request: RequestFacts): Caller | null | Promise<Caller | null>
+  /**
+   * The request headers that `authenticate` looks at; it is given no others, and a request
+   * without any of them has no caller. Default: authorization and cookie.
+   */
+  readonly credentials?: readonly string[]
   /** The application's own wording of errors. Default: RFC 9457 problem details. */
   errors?(error: TenfoldError): ErrorAnswer
   /** Existing applications, each served whole below its prefix. */
@@ -55,6 +60,11 @@ export interface Application<Modules extends ServiceModules = ServiceModules> {
   /** Faults in the declarations, found while assembling. */
   readonly faults: readonly string[]
 }
+
+const standardCredentials = ['authorization', 'cookie']
+
+/** The headers that say who calls, in lower case. */
+export const credentialsOf = (app: Application): readonly string[] => app.options.credentials?.map(one => one.toLowerCase()) ?? standardCredentials
 
 /** The names of an application's services. */
 export type ServiceName<App> = App extends Application<infer Modules> ? keyof Modules & string : never

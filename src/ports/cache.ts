@@ -28,6 +28,7 @@ export interface CacheNote {
 }
 
 export interface CacheEntry {
+  readonly key: string
   readonly value: Buffer
   readonly note: CacheNote
   /** When it was stored, milliseconds since 1970. */

@@ -32,6 +32,8 @@ export interface Route {
 export interface RequestHead {
   readonly route: string
   readonly method: string
+  /** As it came, percent-encoded, with the query. */
+  readonly address: string
   /** As it came, percent-encoded, without the query. */
   readonly path: string
   readonly parameters: Readonly<Record<string, string>>
@@ -68,6 +70,8 @@ export interface Admission {
 }
 
 export interface IngressHandler {
+  /** Asked before a GET or HEAD is routed: an answer that is at hand is sent at once, without `admit` and `ended`. */
+  recall?(url: string, headers: RequestHead['headers']): HttpAnswer | null
   admit(request: RequestHead): Admission
   handle(request: HttpRequest): Promise<HttpAnswer>
   /** Called once for every request that `admit` let pass, with its admission, when its answer has been sent or its connection has gone. */

@@ -33,7 +33,7 @@ export interface Question {
   tags(output: unknown): readonly string[]
 }
 
-export type Kept = Pick<CacheEntry, 'value' | 'note'>
+export type Kept = Pick<CacheEntry, 'key' | 'value' | 'note'>
 
 interface Flight {
   readonly result: Promise<Kept>
@@ -126,7 +126,7 @@ export class QueryCache {
     }
     // Kept also when nobody was heard meanwhile? No: what was missed would never be forgotten.
     if (invalidation.isCoherent && ttlMs > 0) await cache.set({ key, value, note, generation, ttlMs: ttlMs + (refusal ? 0 : freshness.staleMs ?? 0) })
-    return { value, note }
+    return { key, value, note }
   }
 }
 
@@ -138,10 +138,13 @@ function missing(error: unknown): TenfoldError {
 
 const refusalText = ({ message, fields, issues }: TenfoldError): string => JSON.stringify({ message, fields, issues })
 
+export function refusalOf({ value }: Kept): TenfoldError {
+  const { message, ...details } = JSON.parse(value.toString()) as ErrorDetails & { readonly message: string }
+  return fault('NOT_FOUND', message, details)
+}
+
 /** What a kept answer says: its value, or its refusal thrown again. */
-export function outputOf({ value, note }: Kept): unknown {
-  const parsed = JSON.parse(value.toString()) as unknown
-  if (!note.refusal) return parsed
-  const { message, ...details } = parsed as ErrorDetails & { readonly message: string }
-  throw fault('NOT_FOUND', message, details)
+export function outputOf(kept: Kept): unknown {
+  if (kept.note.refusal) throw refusalOf(kept)
+  return JSON.parse(kept.value.toString()) as unknown
 }

@@ -33,8 +33,10 @@ export function timeoutOf(headers: Headers, standardMs: number): number {
 }
 
 export function tokenOf(headers: Headers): string | undefined {
-  const header = one(headers['tenfold-token'])
-  if (header) return header
+  return one(headers['tenfold-token']) || tokenOfCookie(headers)
+}
+
+export function tokenOfCookie(headers: Headers): string | undefined {
   const cookie = one(headers['cookie'])
   return cookie?.includes('tenfold_token=') ? /(?:^|;\s*)tenfold_token=([\w.-]+)/.exec(cookie)?.[1] : undefined
 }

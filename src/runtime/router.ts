@@ -5,13 +5,17 @@
 import { fault } from '../base/errors.ts'
 import type { ErrorCode } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+import { credentialsOf } from '../model/app.ts'
 import type { Application } from '../model/app.ts'
 import type { Admission, HttpAnswer, HttpRequest, IngressHandler, RequestHead } from '../ports/ingress.ts'
-import type { CallMetadata } from '../ports/transport.ts'
-import { success } from './answer.ts'
+import type { Caller, CallMetadata } from '../ports/transport.ts'
+import { keptAnswer, publicHeaders, success } from './answer.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Limiter, Ticket } from './limiter.ts'
 import { asTenfoldError, errorAnswer } from './problem.ts'
+import { refusalOf } from './query-cache.ts'
+import type { Kept, QueryCache } from './query-cache.ts'
+import { RecallMemo } from './recall.ts'
 import { idempotencyKeyOf, inputOf, one, requestIdOf, timeoutOf, tokenOf } from './request.ts'
 import { targetsOf } from './target.ts'
 import type { Target } from './target.ts'
@@ -19,7 +23,11 @@ import { traceIdOf, traceparentFrom } from './trace.ts'
 
 export interface RouterOptions {
   readonly app: Application
-  readonly dispatcher: Pick<Dispatcher, 'dispatch'>
+  readonly dispatcher: Pick<Dispatcher, 'answer'>
+  /** Without it nothing is kept. */
+  readonly cache?: QueryCache | null
+  /** True when a CDN stands in front, which Tenfold purges. */
+  readonly hasCdn?: boolean
   readonly limiter: Limiter
   readonly log: Logger
   /** Pages served beside the intents: OpenAPI and its reader, health. */
@@ -41,10 +49,12 @@ const unlimited = new Admitted(null)
 
 export function createRouter(options: RouterOptions): IngressHandler {
   const { app, limiter } = options
-  const targets = targetsOf(app)
+  const targets = targetsOf(app, options.hasCdn ?? false)
+  const memo = options.cache ? new RecallMemo(app, options.cache) : null
   const refusal = (code: ErrorCode, headers: RequestHead['headers'], message?: string, allow?: readonly string[]) =>
     errorAnswer(app, fault(code, message), { requestId: requestIdOf(headers), allow })
   return {
+    recall: memo ? (url, headers) => memo.recall(url, headers) : undefined,
     admit({ route, headers }) {
       const target = targets.get(route)
       if (!target) return unlimited
@@ -59,12 +69,12 @@ export function createRouter(options: RouterOptions): IngressHandler {
     refuse: (code, message, headers, allow) => refusal(code, headers, message, allow),
     handle(request) {
       const target = targets.get(request.route)
-      return target ? answer(options, target, request) : Promise.resolve(options.pages.get(request.route)!())
+      return target ? answer(options, memo, target, request) : Promise.resolve(options.pages.get(request.route)!())
     },
   }
 }
 
-async function answer(options: RouterOptions, target: Target, request: HttpRequest): Promise<HttpAnswer> {
+async function answer(options: RouterOptions, memo: RecallMemo | null, target: Target, request: HttpRequest): Promise<HttpAnswer> {
   const { app, dispatcher } = options
   const { headers } = request
   const requestId = requestIdOf(headers)
@@ -74,17 +84,34 @@ async function answer(options: RouterOptions, target: Target, request: HttpReque
       timeoutMs: timeoutOf(headers, target.timeoutMs),
       traceparent, requestId,
       idempotencyKey: target.isCommand ? idempotencyKeyOf(headers) : undefined,
-      caller: target.authenticates ? await app.options.authenticate!(request) : null,
+      caller: target.authenticates ? await callerOf(app, request) : null,
       token: tokenOf(headers),
       depth: 0,
       priority: target.priority,
     }
     const repeatable = !target.isCommand || metadata.idempotencyKey !== undefined
-    const { output, token } = await dispatcher.dispatch({ intent: target.intent.name, input: inputOf(request), repeatable, metadata })
-    return success(target, output, token, requestId)
+    const outcome = await dispatcher.answer({ intent: target.intent.name, input: inputOf(request), repeatable, metadata })
+    const facts = { requestId, token: outcome.token, headers }
+    if (!outcome.kept) return success(target, outcome.output, facts)
+    const isPublic = target.caching.isPublic && metadata.caller === null && metadata.token === undefined
+    if (isPublic) memo?.remember(request, target, outcome.kept)
+    if (outcome.kept.note.refusal) return missing(app, target, outcome.kept, isPublic, requestId)
+    return keptAnswer(target, outcome.kept, isPublic, facts)
   } catch (error) {
     return failure(options, target, error, requestId, traceparent)
   }
+}
+
+/** A kept NOT_FOUND, which a CDN may keep as well. */
+function missing(app: Application, { caching }: Target, kept: Kept, isPublic: boolean, requestId: string): HttpAnswer {
+  const answer = errorAnswer(app, refusalOf(kept), { requestId })
+  return isPublic ? { ...answer, headers: { ...answer.headers, ...publicHeaders(caching, kept) } } : answer
+}
+
+function callerOf(app: Application, { headers, remoteAddress }: HttpRequest): Caller | null | Promise<Caller | null> {
+  const given: Record<string, string | string[] | undefined> = {}
+  for (const name of credentialsOf(app)) if (headers[name] !== undefined) given[name] = headers[name]
+  return Object.keys(given).length === 0 ? null : app.options.authenticate!({ headers: given, remoteAddress })
 }
 
 function failure({ app, log }: RouterOptions, { intent }: Target, error: unknown, requestId: string, traceparent: string): HttpAnswer {

@@ -1,7 +1,9 @@
 /** The intents that HTTP reaches: their routes, and what the router needs to know of each, worked out once. */
 import { limits } from '../base/limits.ts'
+import { credentialsOf } from '../model/app.ts'
 import type { Application } from '../model/app.ts'
 import type { Command } from '../model/command.ts'
+import type { Freshness } from '../model/freshness.ts'
 import { parseRoute } from '../model/manifest.ts'
 import type { Query } from '../model/query.ts'
 import type { Route } from '../ports/ingress.ts'
@@ -15,13 +17,26 @@ export interface Target {
   readonly priority: Priority
   readonly cost: number
   readonly authenticates: boolean
+  readonly caching: Caching
+}
+
+/** What the answers of an intent may tell caches. */
+export interface Caching {
+  readonly freshness: Freshness | undefined
+  /** True when answers to nobody in particular may be kept by anybody. */
+  readonly isPublic: boolean
+  /** True when a CDN stands in front, which Tenfold purges. */
+  readonly hasCdn: boolean
+  /** The headers that make two answers differ. */
+  readonly vary: string
 }
 
 export function routesOf(app: Application): Route[] {
   return reachable(app).map(intent => ({ ...parseRoute(intent.definition.http!), bodyBytesMax: limits.bodyBytesMax, name: intent.name }))
 }
 
-export function targetsOf(app: Application): Map<string, Target> {
+export function targetsOf(app: Application, hasCdn: boolean): Map<string, Target> {
+  const vary = credentialsOf(app).join(', ')
   return new Map(reachable(app).map(intent => {
     const { definition } = intent
     const isCommand = intent.kind === 'command'
@@ -31,6 +46,7 @@ export function targetsOf(app: Application): Map<string, Target> {
       timeoutMs: definition.deadlineMs ?? (isCommand ? limits.commandDeadlineMs : limits.queryDeadlineMs),
       priority: definition.priority ?? 'normal',
       cost: definition.cost ?? 1,
+      caching: { freshness: (intent as Query).definition.freshness, isPublic: (intent as Query).definition.freshness?.audience === 'public', hasCdn, vary },
       authenticates: (definition.auth ?? 'none') !== 'none' && app.options.authenticate !== undefined,
     }]
   }))

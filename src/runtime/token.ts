@@ -66,6 +66,9 @@ export function tokenCodec(secret: Buffer): TokenCodec {
   }
 }
 
+/** When the session of this token, one of ours, wrote last. */
+export const wroteAtMsOf = (text: string): number => Buffer.from(text.slice(prefix.length), 'base64url').readUIntBE(4, 6)
+
 /** True while the token counts: after that the deployment's freshness bound has passed, and any answer is new enough. */
 export const isLiving = (token: Token): boolean => now() - token.wroteAtMs < limits.tokenLifeMs
 

@@ -34,6 +34,8 @@ export class Exchange implements HttpRequest {
 
   get query(): HttpRequest['query'] { return this.#query ??= parseQuery(this.#queryText) }
 
+  get address(): string { return this.raw.url! }
+
   get path(): string { return pathOf(this.raw.url!) }
 
   get remoteAddress(): string { return this.raw.socket.remoteAddress ?? '' }

@@ -30,7 +30,8 @@ export function openHttpIngress({ log, times = standardTimes }: { readonly log: 
   return {
     async listen(options) {
       const state: ServerState = { inFlight: 0, draining: false }
-      const fastify = new Routing(options, log).open(listener => createServer(listener, options.mounts, times, state))
+      const routing = new Routing(options, log)
+      const fastify = routing.open(listener => createServer(routing.recalling(listener), options.mounts, times, state))
       await fastify.ready()
       const port = await bind(fastify.server, options)
       return listening(fastify, options.host, port, state)
@@ -75,6 +76,18 @@ class Routing {
       })
     }
     return fastify
+  }
+
+  /** What is at hand needs no routing. */
+  recalling(listener: TrackedListener): TrackedListener {
+    const handler = this.#handler
+    if (!handler.recall) return listener
+    return (request, response) => {
+      const { method } = request
+      const answer = method === 'GET' || method === 'HEAD' ? handler.recall!(request.url!, request.headers) : null
+      if (answer) this.#send(request, response, answer)
+      else listener(request, response)
+    }
   }
 
   #begin(route: Route, names: readonly string[], request: FastifyRequest, response: TrackedResponse): void {

@@ -48,7 +48,7 @@ export function openMemoryCache(options: { readonly bytesMax: number }): Cache {
       if (begun < floor || tags.some(tag => (invalidated.get(tag) ?? 0) > begun)) return false
       if (value.length + Buffer.byteLength(key) + overheadBytes > options.bytesMax) return false
       // A copy: the caller may go on writing into its buffer.
-      entries.set(key, { value: Buffer.from(value), note, storedAtMs: now(), expiresAtMs: now() + ttlMs })
+      entries.set(key, { key, value: Buffer.from(value), note, storedAtMs: now(), expiresAtMs: now() + ttlMs })
       for (const tag of tags) {
         const keys = byTag.get(tag)
         if (keys) keys.add(key)

@@ -1,0 +1,56 @@
+/**
+ * The short way to a kept answer: which addresses led to which key, for requests of nobody
+ * in particular. Such a request needs no routing, parsing or admission; a hit costs so little
+ * that it is never refused.
+ */
+import { LRUCache } from 'lru-cache'
+import { randomHex } from '../base/random.ts'
+import { credentialsOf } from '../model/app.ts'
+import type { Application } from '../model/app.ts'
+import type { HttpAnswer, HttpRequest, RequestHead } from '../ports/ingress.ts'
+import { matches, publicHeaders } from './answer.ts'
+import type { Kept, QueryCache } from './query-cache.ts'
+import { requestIdOf, tokenOfCookie } from './request.ts'
+import type { Target } from './target.ts'
+
+const addressesMax = 20_000
+const addressCharactersMax = 512
+
+interface Remembered { readonly key: string; readonly target: Target }
+
+export class RecallMemo {
+  readonly #cache: QueryCache
+  readonly #credentials: readonly string[]
+  readonly #byAddress = new LRUCache<string, Remembered>({ max: addressesMax })
+  readonly #headers = new WeakMap<Kept, Readonly<Record<string, string>>>()
+
+  constructor(app: Application, cache: QueryCache) {
+    this.#cache = cache
+    this.#credentials = credentialsOf(app)
+  }
+
+  /** To be called for an answer that may be given to anybody. */
+  remember({ method, address }: HttpRequest, target: Target, { key }: Kept): void {
+    if (method === 'GET' && address.length <= addressCharactersMax && !this.#byAddress.has(address)) this.#byAddress.set(address, { key, target })
+  }
+
+  recall(address: string, headers: RequestHead['headers']): HttpAnswer | null {
+    const known = this.#byAddress.get(address)
+    if (!known || !this.#isAnybody(headers)) return null
+    const kept = this.#cache.peek(known.key)
+    if (!kept || kept.note.refusal) return null
+    const answer = { ...this.#headersOf(kept, known.target), 'x-request-id': headers['x-request-id'] === undefined ? randomHex(8) : requestIdOf(headers) }
+    return matches(headers['if-none-match'], kept.note.etag) ? { status: 304, headers: answer, body: null } : { status: known.target.status, headers: answer, body: kept.value }
+  }
+
+  #isAnybody(headers: RequestHead['headers']): boolean {
+    for (const name of this.#credentials) if (headers[name] !== undefined) return false
+    return headers['tenfold-token'] === undefined && (headers['cookie'] === undefined || tokenOfCookie(headers) === undefined)
+  }
+
+  #headersOf(kept: Kept, { caching }: Target): Readonly<Record<string, string>> {
+    let headers = this.#headers.get(kept)
+    if (!headers) this.#headers.set(kept, headers = { 'content-type': 'application/json; charset=utf-8', ...publicHeaders(caching, kept) })
+    return headers
+  }
+}
