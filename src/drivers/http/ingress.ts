@@ -27,6 +27,10 @@ const standardTimes: GuardTimes = {
 
 interface State { inFlight: number; draining: boolean }
 
+/** The runtime validates and serialises: without these two, Fastify loads the compilers of JSON Schema at every start. */
+const noSchema = () => () => { throw new Error('routes have no schema') }
+const schemaController = { compilersFactory: { buildValidator: noSchema, buildSerializer: noSchema } }
+
 export function openHttpIngress({ log, times = standardTimes }: { readonly log: Logger; readonly times?: GuardTimes }): Ingress {
   return {
     async listen(options) {
@@ -42,6 +46,7 @@ export function openHttpIngress({ log, times = standardTimes }: { readonly log: 
 function createFastify(options: ListenOptions, state: State, log: Logger, times: GuardTimes): FastifyInstance {
   const { handler } = options
   const fastify = Fastify({
+    schemaController,
     logger: false, exposeHeadRoutes: true, return503OnClosing: false, requestIdHeader: false,
     bodyLimit: limits.bodyBytesMax, routerOptions: { maxParamLength: 1_024, querystringParser: parseQuery },
     frameworkErrors: (error, request, reply) => { void send(reply, handler.refuse('BAD_REQUEST', error.message, request.headers), state) },
