@@ -36,7 +36,7 @@ export async function postgresOf(dataFolder: string): Promise<{ readonly url: st
   return { url: `postgres://postgres:${password}@127.0.0.1:${Number(port)}/postgres`, pid: Number(pid) }
 }
 
-const freePort = (): Promise<number> => new Promise((resolve, reject) => {
+export const freePort = (): Promise<number> => new Promise((resolve, reject) => {
   const probe = createServer().once('error', reject)
   probe.listen(0, '127.0.0.1', () => {
     const { port } = probe.address() as AddressInfo

@@ -2,7 +2,7 @@
  * The way in, and the only file that must run on Node 20: installs what the lockfile names,
  * finds the pinned Node, and hands over to it.
  *
- *   node scripts/bootstrap.mjs start|test|soak|seed|bench|tenfold [arguments]
+ *   node scripts/bootstrap.mjs start|test|soak|seed|bench|docs|tenfold [arguments]
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -15,6 +15,8 @@ import { fileURLToPath } from 'node:url'
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const modules = path.join(root, 'node_modules')
 const stamp = path.join(modules, '.tenfold-installed')
+// Node keeps what it compiled, and the types it stripped, from one start to the next.
+process.env.NODE_COMPILE_CACHE ??= path.join(modules, '.cache', 'tenfold')
 const windows = process.platform === 'win32'
 
 const targets = {
@@ -24,6 +26,7 @@ const targets = {
   test: ['scripts/test.ts'],
   soak: ['scripts/test.ts', '--soak'],
   bench: ['bench/main.ts'],
+  docs: ['scripts/docs.ts'],
 }
 
 function fail(message) {
@@ -41,9 +44,15 @@ function install() {
   process.stderr.write('Installing what package-lock.json names …\n')
   const result = spawnSync(windows ? 'npm.cmd' : 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: ['ignore', 2, 2], shell: windows })
   if (result.status !== 0) fail('npm ci failed: see above. It needs the npm registry, or a filled npm cache.')
-  pinnedNode()
   mkdirSync(modules, { recursive: true })
+  compile(pinnedNode())
   writeFileSync(stamp, digest)
+}
+
+/** Imports what a start imports, so that the first one finds it compiled. */
+function compile(node) {
+  const files = ['src/cli/main.ts', 'src/boot/planner.ts', 'src/boot/process.ts', 'examples/conduit/app.ts']
+  spawnSync(node, ['--input-type=module', '--eval', files.map(file => `await import('./${file}')`).join('\n')], { cwd: root, stdio: ['ignore', 2, 2] })
 }
 
 /** The Node of the npm package `node`; its install script may have been blocked, then it runs now. */

@@ -15,10 +15,10 @@ import { startPostgresServer } from '../drivers/postgres/server.ts'
 import { dataFolderLock } from '../drivers/process/data-folder.ts'
 import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
-import { planOf } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
-import { loadApplication, loadTopology } from './load.ts'
+import { loadTopology } from './load.ts'
+import { readPlan } from './planner.ts'
 
 /** Beside this file, with its ending: .ts in a checkout, .js when published. */
 const processFile = fileURLToPath(new URL(`./process${path.extname(fileURLToPath(import.meta.url))}`, import.meta.url))
@@ -57,10 +57,9 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const lock = await dataFolderLock(options.dataFolder)
   closers.add(() => lock.release())
   const topology = await loadTopology(options.topologyFile)
-  const [app, databaseUrl, secret] = await Promise.all([
-    loadApplication(options.appFile), databaseOf(topology, options, closers), secretOf(options.dataFolder),
+  const [plan, databaseUrl, secret] = await Promise.all([
+    readPlan(options), databaseOf(topology, options, closers), secretOf(options.dataFolder),
   ])
-  const plan = planOf(app, options.topologyName, topology)
   const port = options.port ?? topology.ports.ingress.port
   const orchestrator = openProcessOrchestrator({ log: options.log })
   closers.add(() => orchestrator.stop(limits.drainMs))

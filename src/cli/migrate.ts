@@ -4,7 +4,6 @@ import { Closers } from '../base/lifecycle.ts'
 import { databaseOf } from '../boot/deployment.ts'
 import { findTopology, loadApplication, loadTopology } from '../boot/load.ts'
 import { readMigrations } from '../boot/migrations.ts'
-import { driversOf } from '../boot/registry.ts'
 import { appFileOf, appOption, dataFolderOf, print } from './command.ts'
 import type { CliCommand } from './command.ts'
 
@@ -17,6 +16,8 @@ export const migrate: CliCommand = {
   --topology NAME   whose database (1-monolith)`,
   options: { ...appOption, topology: { type: 'string', default: '1-monolith' } },
   async run(given) {
+    // Here and not above: the other commands need no drivers.
+    const { driversOf } = await import('../boot/registry.ts')
     const appFile = appFileOf(given)
     const app = await loadApplication(appFile)
     const topology = await loadTopology((await findTopology(appFile, String(given.values.topology))).file)

@@ -6,7 +6,6 @@ import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
 import { createLogger } from '../base/log.ts'
 import { monotonicMs } from '../base/time.ts'
-import { boot } from '../boot/boot.ts'
 import { databaseOf } from '../boot/deployment.ts'
 import { findTopology, loadApplication, loadTopology } from '../boot/load.ts'
 import { appFileOf, appOption, dataFolderOf, print } from './command.ts'
@@ -38,6 +37,8 @@ export const seed: CliCommand = {
 }
 
 async function withInvoke<T>(given: Arguments, appFile: string, work: (invoke: Invoke) => Promise<T>): Promise<T> {
+  // Here and not above: the other commands need neither the runtime nor its drivers.
+  const { boot } = await import('../boot/boot.ts')
   const log = createLogger({ level: process.env.LOG_LEVEL ?? 'warn' })
   const app = await loadApplication(appFile)
   const topology = await loadTopology((await findTopology(appFile, String(given.values.topology))).file)

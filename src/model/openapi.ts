@@ -48,11 +48,12 @@ function operationOf(intent: Query | Command, path: string): Json {
     ...(isQuery ? rest : []).map(name => ({ name, in: 'query', required: required.includes(name), schema: properties[name] })),
     ...(isQuery ? [] : [{ name: 'Idempotency-Key', in: 'header', required: false, schema: { type: 'string' } }]),
   ]
-  const body = isQuery || rest.length === 0 ? {} : {
+  const anything = { requestBody: { required: false, content: { 'application/json': { schema: {} } } } }
+  const body = isQuery ? {} : input === undefined ? anything : rest.length === 0 ? {} : {
     requestBody: { required: rest.some(name => required.includes(name)), content: { 'application/json': {
       schema: { ...input, properties: Object.fromEntries(rest.map(name => [name, properties[name]])), required: required.filter(name => rest.includes(name)) } } } },
   }
-  const output = status === 204 ? undefined : jsonSchemaOf(definition.output, 'output')
+  const output = status === 204 ? undefined : jsonSchemaOf(definition.output, 'output') ?? {}
   return {
     operationId: intent.name, tags: [intent.service.name],
     ...(definition.summary ? { summary: definition.summary } : {}),
@@ -65,13 +66,14 @@ function operationOf(intent: Query | Command, path: string): Json {
   }
 }
 
+/** Undefined where the validator offers none, or JSON Schema cannot express it (a transform, say): documented as anything. */
 function jsonSchemaOf(schema: Schema, side: 'input' | 'output'): Json | undefined {
-  const standard = schema['~standard'] as unknown as WithJsonSchema
+  const { jsonSchema } = schema['~standard'] as unknown as WithJsonSchema
+  if (!jsonSchema) return undefined
   try {
-    const { $schema: _, ...rest } = standard.jsonSchema?.[side]({ target: 'draft-2020-12' }) ?? {}
+    const { $schema: _, ...rest } = jsonSchema[side]({ target: 'draft-2020-12' })
     return rest
   } catch {
-    // A schema that JSON Schema cannot express (a transform, say) is documented as anything.
     return undefined
   }
 }

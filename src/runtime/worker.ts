@@ -85,7 +85,7 @@ export function startScheduler(options: WorkerOptions): { stop(): Promise<void> 
 }
 
 async function schedule(options: WorkerOptions, job: Job, signal: AbortSignal): Promise<void> {
-  const cron = new Cron(job.definition.cron!, { timezone: 'UTC', paused: true })
+  const cron = new Cron(job.definition.cron!, { utcOffset: 0, paused: true })
   for (let slot = cron.nextRun(new Date(now())); slot && !signal.aborted; slot = cron.nextRun(slot)) {
     // Long waits in steps: timers overflow after 24 days, and the wall clock may be set.
     while (slot.getTime() > now() && !signal.aborted) await sleep(Math.min(slot.getTime() - now(), 60_000), signal)

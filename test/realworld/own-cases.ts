@@ -59,6 +59,16 @@ async function accounts(jane: Person, nobody: Person): Promise<void> {
   refused(await nobody.send('POST', '/users/login', { user: { email: jane.email, password: 'wrong password' } }), 401, 'credentials', 'invalid')
   refused(await nobody.send('GET', '/user'), 401, 'token', 'is missing')
   assert.equal((await nobody.send('POST', '/users/login', { user: { email: jane.email, password: 'password123' } })).status, 200)
+  for (const [field, value] of [['email', 'nobody@example.com'], ['password', 'wrong password']] as const) {
+    refused(await nobody.send('POST', '/users/login', { user: { email: jane.email, password: 'password123', [field]: value } }), 401, 'credentials', 'invalid')
+    refused(await nobody.send('POST', '/users/login', { user: { email: jane.email, password: 'password123', [field]: '' } }), 422, field, blank)
+  }
+  for (const value of ['', null]) refused(await jane.send('PUT', '/user', { user: { password: value } }), 422, 'password', blank)
+  for (const field of ['username', 'email'] as const) {
+    const john = new Person(jane.url)
+    await john.register()
+    refused(await jane.send('PUT', '/user', { user: { [field]: field === 'email' ? john.email : john.name } }), 409, field, 'has already been taken')
+  }
   assert.equal((await jane.send('PUT', '/user', { user: { password: 'short' } })).status, 422)
   for (const [given, kept] of [['I write', 'I write'], ['', null], ['again', 'again'], [null, null]] as const) {
     assert.equal((await jane.send('PUT', '/user', { user: { bio: given, image: given } })).status, 200)
@@ -91,6 +101,10 @@ async function articles(jane: Person, john: Person, nobody: Person): Promise<str
   assert.ok(changed.body.article.updatedAt > createdAt)
   assert.equal((await jane.send('PUT', `/articles/${slug}`, { article: { tagList: null } })).status, 422)
   assert.deepEqual((await jane.send('PUT', `/articles/${slug}`, { article: { tagList: [] } })).body.article.tagList, [])
+  const again = await jane.send('PUT', `/articles/${slug}`, { article: { description: 'always' } })
+  assert.ok(again.body.article.updatedAt > changed.body.article.updatedAt, 'every update shows')
+  assert.equal((await nobody.send('GET', `/articles/${slug}`)).body.article.createdAt, createdAt)
+  for (const field of ['title', 'description', 'body']) refused(await jane.send('PUT', `/articles/${slug}`, { article: { [field]: '' } }), 422, field, blank)
   refused(await john.send('PUT', `/articles/${slug}`, { article: { body: 'mine' } }), 403, 'article', 'forbidden')
   refused(await john.send('DELETE', `/articles/${slug}`), 403, 'article', 'forbidden')
   refused(await john.send('DELETE', '/articles/no-such-thing'), 404, 'article', 'not found')
@@ -102,10 +116,14 @@ async function reactions(jane: Person, john: Person, nobody: Person, slug: strin
   for (const count of [1, 1]) assert.deepEqual((await john.send('POST', `/articles/${slug}/favorite`, '')).body.article.favoritesCount, count)
   assert.deepEqual((await john.send('GET', `/articles/${slug}`)).body.article.favorited, true)
   assert.equal((await nobody.send('GET', `/articles?favorited=${john.name}`)).body.articlesCount, 1)
-  assert.equal((await john.send('DELETE', `/articles/${slug}/favorite`)).body.article.favoritesCount, 0)
+  assert.equal((await nobody.send('GET', `/articles/${slug}`)).body.article.favoritesCount, 1)
+  const unfavorited = await john.send('DELETE', `/articles/${slug}/favorite`, '')
+  assert.deepEqual([unfavorited.status, unfavorited.body.article.favoritesCount, unfavorited.body.article.favorited], [200, 0, false])
+  assert.equal((await nobody.send('GET', `/articles?favorited=${john.name}`)).body.articlesCount, 0)
   refused(await john.send('POST', `/articles/${slug}/comments`, { comment: { body: '' } }), 422, 'body', blank)
-  const { body: { comment } } = await john.send('POST', `/articles/${slug}/comments`, { comment: { body: 'thank you' } })
-  assert.ok(Number.isInteger(comment.id))
+  const commented = await john.send('POST', `/articles/${slug}/comments`, { comment: { body: 'thank you' } })
+  const { comment } = commented.body
+  assert.deepEqual([commented.status, Number.isInteger(comment.id), comment.body, comment.author.username], [201, true, 'thank you', john.name])
   refused(await jane.send('DELETE', `/articles/${slug}/comments/${comment.id}`), 403, 'comment', 'forbidden')
   refused(await john.send('DELETE', `/articles/${slug}/comments/999999`), 404, 'comment', 'not found')
   refused(await john.send('DELETE', '/articles/no-such-thing/comments/1'), 404, 'article', 'not found')
@@ -117,13 +135,69 @@ async function reactions(jane: Person, john: Person, nobody: Person, slug: strin
 async function feeds(jane: Person, john: Person, nobody: Person, slug: string): Promise<void> {
   refused(await nobody.send('GET', '/articles/feed'), 401, 'token', 'is missing')
   assert.deepEqual((await john.send('GET', '/articles/feed')).body, { articles: [], articlesCount: 0 })
-  assert.equal((await john.send('POST', `/profiles/${jane.name}/follow`)).body.profile.following, true)
+  const followed = await john.send('POST', `/profiles/${jane.name}/follow`, '')
+  assert.deepEqual([followed.status, followed.body], [200, { profile: { username: jane.name, bio: null, image: null, following: true } }])
   const { body } = await john.send('GET', '/articles/feed')
   assert.deepEqual([body.articlesCount, body.articles[0].slug, body.articles[0].author.following], [1, slug, true])
   assert.equal((await john.send('GET', `/profiles/${jane.name}`)).body.profile.following, true)
-  assert.equal((await john.send('DELETE', `/profiles/${jane.name}/follow`)).body.profile.following, false)
+  assert.ok(!('body' in body.articles[0]))
+  assert.equal((await nobody.send('GET', `/profiles/${jane.name}`)).body.profile.following, false)
+  const left = await john.send('DELETE', `/profiles/${jane.name}/follow`, '')
+  assert.deepEqual([left.status, left.body.profile.following], [200, false])
   assert.equal((await john.send('GET', '/articles/feed')).body.articlesCount, 0)
   refused(await nobody.send('GET', '/profiles/no-such-person'), 404, 'profile', 'not found')
+}
+
+/** Who nobody is comes before whether the thing exists, and that before whose it is. */
+async function order(john: Person, nobody: Person, slug: string): Promise<void> {
+  const forged = new Person(nobody.url)
+  forged.token = 'eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.'
+  const none = '/articles/no-such-thing'
+  const calls: [string, string, unknown, string][] = [
+    ['PUT', none, { article: { body: 'b' } }, 'article'], ['DELETE', none, undefined, 'article'], ['POST', `${none}/favorite`, undefined, 'article'],
+    ['DELETE', `${none}/favorite`, undefined, 'article'], ['POST', `${none}/comments`, { comment: { body: 'b' } }, 'article'], ['DELETE', `${none}/comments/1`, undefined, 'article'],
+    ['POST', '/profiles/no-such-person/follow', undefined, 'profile'], ['DELETE', '/profiles/no-such-person/follow', undefined, 'profile'],
+  ]
+  for (const [method, path, body, what] of calls) {
+    refused(await nobody.send(method, path, body), 401, 'token', 'is missing')
+    const refusal = await forged.send(method, path, body)
+    assert.deepEqual([refusal.status, Object.keys(refusal.body.errors)], [401, ['token']])
+    refused(await john.send(method, path, body), 404, what, 'not found')
+  }
+  refused(await nobody.send('DELETE', `/articles/${slug}`), 401, 'token', 'is missing')
+  refused(await nobody.send('GET', `${none}/comments`), 404, 'article', 'not found')
+}
+
+/** More than a page of articles, made as fast as they can be. */
+async function pages(nobody: Person): Promise<void> {
+  const writer = new Person(nobody.url)
+  await writer.register()
+  const made: string[] = []
+  for (let number = 0; number < 21; number++) {
+    const { body } = await writer.send('POST', '/articles', { article: { title: `Page ${number}`, description: 'd', body: 'b', tagList: [] } })
+    made.unshift(body.article.slug)
+  }
+  nobody.follow(writer)
+  const slugsOf = async (query: string) => {
+    const { body } = await nobody.send('GET', `/articles?author=${writer.name}${query}`)
+    assert.equal(body.articlesCount, 21, 'the total, before paging')
+    return body.articles.map((one: any) => one.slug) as string[]
+  }
+  assert.deepEqual(await slugsOf(''), made.slice(0, 20), 'twenty unless asked otherwise, newest first')
+  assert.deepEqual(await slugsOf('&offset=20'), made.slice(20))
+  assert.deepEqual(await slugsOf('&limit=5&offset=3'), made.slice(3, 8))
+}
+
+async function crossOrigin(url: string): Promise<void> {
+  const asked = { origin: 'http://elsewhere.example', 'access-control-request-method': 'PUT', 'access-control-request-headers': 'authorization,content-type' }
+  const preflight = await fetch(`${url}/api/user`, { method: 'OPTIONS', headers: asked })
+  assert.ok(preflight.ok)
+  const allowed = (name: string) => preflight.headers.get(`access-control-allow-${name}`)?.toLowerCase() ?? ''
+  assert.match(allowed('headers'), /authorization/)
+  assert.match(allowed('headers'), /content-type/)
+  assert.match(allowed('methods'), /put/)
+  const answer = await fetch(`${url}/api/tags`, { headers: { origin: asked.origin } })
+  for (const one of [preflight, answer]) assert.ok(['*', asked.origin].includes(one.headers.get('access-control-allow-origin') ?? ''))
 }
 
 export async function runCases(url: string): Promise<void> {
@@ -134,6 +208,9 @@ export async function runCases(url: string): Promise<void> {
   const slug = await articles(jane, john, nobody)
   await reactions(jane, john, nobody, slug)
   await feeds(jane, john, nobody, slug)
+  await order(john, nobody, slug)
+  await pages(nobody)
+  await crossOrigin(url)
   assert.equal((await jane.send('DELETE', `/articles/${slug}`)).status, 204)
   refused(await nobody.send('GET', `/articles/${slug}`), 404, 'article', 'not found')
 }

@@ -26,6 +26,10 @@ const standardTimes: GuardTimes = {
   connectionsCheckingIntervalMs: limits.connectionsCheckingIntervalMs,
 }
 
+/** The runtime validates and serialises: without these two, Fastify loads the compilers of JSON Schema at every start. */
+const noSchema = () => () => { throw new Error('routes have no schema') }
+const schemaController = { compilersFactory: { buildValidator: noSchema, buildSerializer: noSchema } }
+
 export function openHttpIngress({ log, times = standardTimes }: { readonly log: Logger; readonly times?: GuardTimes }): Ingress {
   return {
     async listen(options) {
@@ -58,7 +62,7 @@ class Routing {
 
   open(server: (listener: TrackedListener) => FastifyInstance['server']): FastifyInstance {
     const fastify = Fastify({
-      logger: false, exposeHeadRoutes: false, return503OnClosing: false, requestIdHeader: false,
+      logger: false, schemaController, exposeHeadRoutes: false, return503OnClosing: false, requestIdHeader: false,
       // The query is parsed when a handler asks for it.
       routerOptions: { maxParamLength: 1_024, querystringParser: text => text as unknown as Record<string, string> },
       frameworkErrors: (error, request, reply) => this.#fail(error, request.raw, responseOf(reply)),

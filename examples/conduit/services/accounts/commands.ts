@@ -39,7 +39,7 @@ export const updateUser = accounts.command({
   http: 'PUT /api/user', auth: 'required', summary: 'Change the own account',
   input: z.object({ user: z.object({
     username: username.optional(), email: email.optional(), bio: optionalText.optional(), image: optionalText.optional(),
-    password: required(1_024).refine(text => text.length >= 8, 'is too short (minimum is 8 characters)').optional(),
+    password: required(1_024).refine(text => text.trim() === '' || text.length >= 8, 'is too short (minimum is 8 characters)').optional(),
   }) }),
   output: z.object({ user: User }),
   key: (_, { user }) => keyOfId(user.id),

@@ -1,0 +1,30 @@
+/** Boots an application within the test's own process, on a scratch database: the real runtime, without a deployment around it. */
+import { silentLogger } from '../../src/base/log.ts'
+import type { Logger } from '../../src/base/log.ts'
+import { boot } from '../../src/boot/boot.ts'
+import type { Running } from '../../src/boot/boot.ts'
+import type { Application, Topology } from '../../src/index.ts'
+import monolith from '../../examples/conduit/topologies/1-monolith.ts'
+import { scratchPostgres } from './postgres.ts'
+
+export interface BootedApplication extends Running {
+  /** Stops it and drops its database. */
+  close(): Promise<void>
+}
+
+export interface BootApplicationOptions {
+  readonly transport?: Topology['ports']['transport']
+  readonly log?: Logger
+}
+
+export async function bootApplication(app: Application, options: BootApplicationOptions = {}): Promise<BootedApplication> {
+  const scratch = await scratchPostgres()
+  const topology: Topology = { ...monolith, ports: { ...monolith.ports, transport: options.transport ?? { driver: 'memory' } } }
+  try {
+    const running = await boot({ app, topology, databaseUrl: scratch.url, secret: Buffer.alloc(32), log: options.log ?? silentLogger, host: '127.0.0.1', port: 0 })
+    return { ...running, close: async () => { await running.stop(); await scratch.close() } }
+  } catch (error) {
+    await scratch.close()
+    throw error
+  }
+}
