@@ -32,7 +32,7 @@ class Contender {
   readonly name: string
   readonly #child: ChildProcess
   readonly #connections: Connection[] = []
-  #bytes = requests.GET
+  #bytes: Buffer = requests.GET
   #toSend = 0
   #toCome = 0
   #done = () => {}

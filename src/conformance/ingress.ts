@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import http from 'node:http'
 import net from 'node:net'
 import { sleep } from '../base/time.ts'
-import type { HttpAnswer, HttpRequest, Ingress, IngressHandler, Listening, ListenOptions } from '../ports/ingress.ts'
+import type { Admission, HttpAnswer, HttpRequest, Ingress, IngressHandler, Listening, ListenOptions } from '../ports/ingress.ts'
 import { suite } from './check.ts'
 
 /** The ingress under test lets slow headers live for at most headersTimeoutMs. */
@@ -28,7 +28,7 @@ async function serve(ingress: Ingress, more: Partial<IngressHandler> = {}, optio
 }
 
 /** Sends bytes, and gives all that comes back until the other side closes or a while has passed. */
-function raw(port: number, text: string, waitMs = 300): Promise<string> {
+function raw(port: number, text: string | Buffer, waitMs = 300): Promise<string> {
   return new Promise(resolve => {
     let answer = ''
     const socket = net.connect(port, '127.0.0.1', () => socket.write(text))
@@ -38,6 +38,7 @@ function raw(port: number, text: string, waitMs = 300): Promise<string> {
   })
 }
 
+const aborted = (signal: AbortSignal) => new Promise<void>(resolve => { if (signal.aborted) resolve(); else signal.addEventListener('abort', () => resolve()) })
 const post = (url: string, body: string, type = 'application/json') => fetch(`${url}/things`, { method: 'POST', body, headers: { 'content-type': type } })
 const host = 'Host: x\r\n'
 const smuggling: readonly string[] = [
@@ -59,6 +60,22 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     await post(listening.url, '{"n":1}')
     assert.deepEqual([seen[0]!.route, seen[0]!.parameters.id, seen[0]!.query.x, seen[0]!.query.y], ['get', 'a b', '1', ['2', '3']])
     assert.deepEqual([seen[1]!.body, ({} as { 4?: unknown })[4]], [{ n: 1 }, undefined])
+    assert.deepEqual(seen.map(({ method, path }) => `${method} ${path}`), ['GET /things/a%20b', 'POST /things'])
+    await listening.close()
+  },
+  'a path parameter is never empty': async ({ ingress }) => {
+    const { listening, seen, counts } = await serve(ingress)
+    assert.equal((await fetch(`${listening.url}/things/`)).status, 404)
+    assert.deepEqual([seen.length, counts.admitted], [0, 0])
+    await listening.close()
+  },
+  'a body in pieces is one, and one that is not UTF-8 never reaches the handler': async ({ ingress }) => {
+    const { listening, seen } = await serve(ingress)
+    const head = `POST /things HTTP/1.1\r\n${host}Connection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`
+    assert.match(await raw(listening.port, Buffer.from(`${head}2\r\n"\xc3\r\n2\r\n\xa4"\r\n0\r\n\r\n`, 'latin1')), /^HTTP\/1\.1 200/)
+    assert.match(await raw(listening.port, Buffer.from(`${head}2\r\n"\xc3\r\n1\r\n"\r\n0\r\n\r\n`, 'latin1')), /^HTTP\/1\.1 400/)
+    assert.match(await raw(listening.port, `${head}5dc\r\n"${'x'.repeat(1_499)}\r\n5dc\r\n${'x'.repeat(1_499)}"\r\n0\r\n\r\n`), /^HTTP\/1\.1 413/)
+    assert.deepEqual(seen.map(one => one.body), ['ä'])
     await listening.close()
   },
   'an empty body with a JSON content type is no body': async ({ ingress }) => {
@@ -76,12 +93,30 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     assert.deepEqual([statuses, seen.length], [[400, 400, 400, 413, 415], 0])
     await listening.close()
   },
-  'unknown paths and methods are told apart, HEAD is answered': async ({ ingress }) => {
+  'HEAD is GET without the body': async ({ ingress }) => {
+    const { listening, seen } = await serve(ingress)
+    const answer = await raw(listening.port, `HEAD /things/1 HTTP/1.1\r\n${host}Connection: close\r\n\r\n`)
+    assert.match(answer, /^HTTP\/1\.1 200 /)
+    assert.match(answer, /\r\ncontent-length: 4\r\n/i)
+    assert.ok(answer.endsWith('\r\n\r\n'), answer)
+    assert.equal(seen[0]!.method, 'HEAD')
+    await listening.close()
+  },
+  '204 and 304 have neither body nor content-type': async ({ ingress }) => {
+    let status = 204
+    const { listening } = await serve(ingress, { handle: async () => plain(status, 'a body') })
+    for (status of [204, 304]) {
+      const answer = await raw(listening.port, `GET /things/1 HTTP/1.1\r\n${host}Connection: close\r\n\r\n`)
+      assert.ok(answer.startsWith(`HTTP/1.1 ${status} `) && answer.endsWith('\r\n\r\n'), answer)
+      assert.doesNotMatch(answer, /content-(type|length)|transfer-encoding/i)
+    }
+    await listening.close()
+  },
+  'unknown paths and methods are told apart': async ({ ingress }) => {
     const { listening } = await serve(ingress)
     assert.equal((await fetch(`${listening.url}/nothing`)).status, 404)
     const refused = await fetch(`${listening.url}/things/1`, { method: 'DELETE' })
     assert.deepEqual([refused.status, refused.headers.get('allow')], [405, 'GET, HEAD'])
-    assert.equal((await fetch(`${listening.url}/things/1`, { method: 'HEAD' })).status, 200)
     await listening.close()
   },
   'a refusal by admit is sent before the body, and each admitted request ends once': async ({ ingress }) => {
@@ -95,6 +130,50 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     await sleep(20)
     assert.deepEqual([counts.ended, seen.length], [2, 1])
     await listening.close()
+  },
+  'each request ends with the admission it was given': async ({ ingress }) => {
+    const ended: unknown[] = []
+    const slow = Promise.withResolvers<HttpAnswer>()
+    const { listening } = await serve(ingress, {
+      admit: ({ parameters }) => Object.assign({ refusal: null }, { id: parameters.id }),
+      handle: async ({ parameters }) => parameters.id === 'slow' ? slow.promise : plain(200, 'fine'),
+      ended: admission => { ended.push((admission as Admission & { id: unknown }).id) },
+    })
+    const first = fetch(`${listening.url}/things/slow`)
+    await sleep(30)
+    await fetch(`${listening.url}/things/quick`)
+    await sleep(20)
+    slow.resolve(plain(200, 'fine'))
+    await first
+    await sleep(20)
+    assert.deepEqual(ended, ['quick', 'slow'])
+    await listening.close()
+  },
+  'requests whose client leaves end once, while the body comes and when they wait in line': async ({ ingress }) => {
+    const { listening, counts, seen } = await serve(ingress, { handle: async request => { await aborted(request.signal); return plain(200, 'late') } })
+    await raw(listening.port, `POST /things HTTP/1.1\r\n${host}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"a":`, 50)
+    await raw(listening.port, `GET /things/1 HTTP/1.1\r\n${host}\r\nGET /things/2 HTTP/1.1\r\n${host}\r\n`, 50)
+    await sleep(50)
+    assert.deepEqual([counts.admitted, counts.ended, seen.length], [3, 3, 0])
+    await listening.close()
+  },
+  'the signal is one, and aborts when the client leaves, also for who looks later': async ({ ingress }) => {
+    for (const looks of ['early', 'late']) {
+      const [left, signals] = [Promise.withResolvers<void>(), Promise.withResolvers<AbortSignal[]>()]
+      const { listening } = await serve(ingress, {
+        ended: () => left.resolve(),
+        handle: async request => {
+          const early = looks === 'early' ? [request.signal, request.signal] : []
+          await left.promise
+          signals.resolve([...early, request.signal])
+          return plain(200, 'late')
+        },
+      })
+      await raw(listening.port, `GET /things/1 HTTP/1.1\r\n${host}\r\n`, 50)
+      const all = await signals.promise
+      assert.ok(all.every(one => one === all[0] && one.aborted), looks)
+      await listening.close()
+    }
   },
   'preflights are answered and origins allowed': async ({ ingress }) => {
     const { listening } = await serve(ingress)
@@ -120,6 +199,30 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     const { listening } = await serve(ingress, {}, { mounts: [{ prefix: '/old', handle: (request, response) => { response.end(`old ${request.url}`) } }] })
     assert.equal(await (await fetch(`${listening.url}/old/page?x=1`)).text(), 'old /old/page?x=1')
     assert.equal((await fetch(`${listening.url}/older`)).status, 404)
+    await listening.close()
+  },
+  'of several mounts the longest prefix wins': async ({ ingress }) => {
+    const mounts = ['/old', '/old/new', '/old/new/est'].map(prefix => ({ prefix, handle: (_: unknown, response: http.ServerResponse) => { response.end(prefix) } }))
+    const { listening } = await serve(ingress, {}, { mounts })
+    const texts = ['/old/x', '/old/newer', '/old/new', '/old/new/x', '/old/new/est?x'].map(async path => (await fetch(listening.url + path)).text())
+    assert.deepEqual(await Promise.all(texts), ['/old', '/old', '/old/new', '/old/new', '/old/new/est'])
+    await listening.close()
+  },
+  'drain waits for mounted requests too': async ({ ingress }) => {
+    const { listening } = await serve(ingress, {}, { mounts: [{ prefix: '/old', handle: (_request, response) => { void sleep(150).then(() => response.end('fine')) } }] })
+    const running = fetch(`${listening.url}/old`)
+    await sleep(50)
+    await listening.drain(2_000)
+    const answer = await running
+    assert.deepEqual([await answer.text(), answer.headers.get('connection')], ['fine', 'close'])
+    await listening.close()
+  },
+  'drain cuts what still runs when its grace is over': async ({ ingress }) => {
+    const { listening } = await serve(ingress, { handle: async request => { await aborted(request.signal); return plain(200, 'late') } })
+    const running = fetch(`${listening.url}/things/1`).then(() => 'answered', () => 'cut')
+    await sleep(50)
+    await listening.drain(100)
+    assert.equal(await Promise.race([running, sleep(1_000).then(() => 'still open')]), 'cut')
     await listening.close()
   },
   'drain finishes what runs and resets nobody': async ({ ingress }) => {

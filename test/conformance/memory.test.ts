@@ -55,5 +55,17 @@ test('a transport that shares objects is found', async () => {
   }
   const failed = await failures(verify(transportSuite, transportDriver('broken', sharing)))
   found(failed, 'callee and caller share no object')
+  found(failed, 'the callee gets a caller of its own')
+  found(failed, 'a value that contains itself is refused')
+  found(failed, 'an output that JSON cannot carry is a fault of the callee')
+  found(failed, 'what is no refusal arrives as INTERNAL, its cause for the log only')
   found(failed, 'a call without time left is not delivered')
+})
+
+test('a transport that gives each repeat the whole time is found', async () => {
+  const patient = (): Transport => {
+    const transport = openMemoryTransport()
+    return { ...transport, call: async call => { await transport.call(call); return transport.call(call) } }
+  }
+  found(await failures(verify(transportSuite, transportDriver('broken', patient))), 'repeats share the time of the call')
 })

@@ -23,15 +23,15 @@ export interface Cors {
 }
 
 export function corsOf(origins: readonly string[]): Cors {
-  const any = origins.includes('*')
-  const isAllowed = (origin: string | undefined) => any || (origin !== undefined && origins.includes(origin))
+  const allowsAny = origins.includes('*')
+  const isAllowed = (origin: string | undefined) => allowsAny || (origin !== undefined && origins.includes(origin))
   const anyHeaders = ['access-control-allow-origin', '*', 'access-control-expose-headers', exposeHeaders]
   const none: readonly string[] = []
   const headersOf = ({ headers: { origin } }: IncomingMessage) => isAllowed(origin)
     ? ['vary', 'Origin', 'access-control-allow-origin', origin!, 'access-control-expose-headers', exposeHeaders]
     : ['vary', 'Origin']
   return {
-    headersOf: origins.length === 0 ? () => none : any ? () => anyHeaders : headersOf,
+    headersOf: origins.length === 0 ? () => none : allowsAny ? () => anyHeaders : headersOf,
     preflight({ method, headers }) {
       return method === 'OPTIONS' && headers['access-control-request-method'] !== undefined && isAllowed(headers.origin) ? preflightAnswer : null
     },

@@ -37,7 +37,7 @@ export function copyOfCall(call: Call): Call {
   try {
     return { ...call, input: jsonCopy(call.input, 'input'), metadata: { ...metadata, caller: jsonCopy(metadata.caller, 'caller') as Caller | null } }
   } catch (error) {
-    throw fault('INVALID_INPUT', (error as Error).message)
+    throw fault('INVALID_INPUT', (error as Error).message, { cause: error })
   }
 }
 
