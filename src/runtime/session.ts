@@ -7,9 +7,9 @@ import { fault } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { Projection } from '../model/projection.ts'
 import type { Bus } from '../ports/bus.ts'
-import type { Database } from '../ports/database.ts'
+import type { Database, Position } from '../ports/database.ts'
 import { mergeTokens } from './token.ts'
-import type { Token, TokenCodec } from './token.ts'
+import type { TokenCodec } from './token.ts'
 
 export interface SessionOptions {
   readonly database: Database
@@ -19,8 +19,6 @@ export interface SessionOptions {
 
 export class Session {
   readonly #options: SessionOptions
-  /** Per projection, the newest position it is known to show: later reads need not ask. */
-  readonly #shown = new Map<string, bigint>()
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -34,15 +32,12 @@ export class Session {
 
   async awaitProjections(projections: readonly Projection[], text: string): Promise<void> {
     const token = this.#options.tokens.decode(text)
-    if (token) await Promise.all(projections.map(projection => this.#awaitOne(projection.name, token)))
+    if (token) await Promise.all(projections.flatMap(({ name }) => token.positions.map(position => this.#awaitOne(name, position))))
   }
 
-  async #awaitOne(name: string, token: Token): Promise<void> {
-    const wanted = token.positions.reduce((newest, { lsn }) => lsn > newest ? lsn : newest, 0n)
-    if ((this.#shown.get(name) ?? -1n) >= wanted) return
-    if (!await this.#options.bus.caughtUp(name, limits.projectionWaitMs)) {
-      throw fault('PROJECTION_BEHIND', `${name} has not caught up within ${limits.projectionWaitMs} ms`, { retryAfterMs: 1_000 })
-    }
-    if ((this.#shown.get(name) ?? -1n) < wanted) this.#shown.set(name, wanted)
+  /** The bus remembers what each read model shows: most calls ask it nothing but that. */
+  async #awaitOne(name: string, position: Position): Promise<void> {
+    if (await this.#options.bus.caughtUp(name, limits.projectionWaitMs, position)) return
+    throw fault('PROJECTION_BEHIND', `${name} has not caught up within ${limits.projectionWaitMs} ms`, { retryAfterMs: 1_000 })
   }
 }

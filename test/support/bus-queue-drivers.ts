@@ -1,7 +1,8 @@
 /** Postgres's bus and queue as subjects of their suites; `wrap` puts something, a fault for instance, around each. */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
+import path from 'node:path'
 import pg from 'pg'
 import { Closers } from '../../src/base/lifecycle.ts'
 import { silentLogger } from '../../src/base/log.ts'
@@ -17,7 +18,8 @@ import type { Queue } from '../../src/ports/queue.ts'
 import { scratchPostgres } from './postgres.ts'
 import type { ScratchPostgres } from './postgres.ts'
 
-const runtimeTables = readFileSync(new URL('../../src/drivers/postgres/sql/0001-runtime.sql', import.meta.url), 'utf8')
+const runtimeFolder = path.resolve(import.meta.dirname, '../../src/drivers/postgres/sql')
+const runtimeTables = globSync('*.sql', { cwd: runtimeFolder }).sort().map(file => readFileSync(path.join(runtimeFolder, file), 'utf8')).join('\n')
 const dyingWorker = new URL('../fixtures/dying-worker.ts', import.meta.url)
 
 export type OpenBus = (url: string) => Bus

@@ -124,18 +124,18 @@ export class JobWorker implements Working {
     const handled = Promise.resolve().then(() => this.#work.handle({ job: jobOf(row), attempt: row.attempts, signal }))
       .then(() => 'done' as const, (error: unknown) => ({ error }))
     const outcome = await Promise.race([handled, cut])
-    if (outcome === 'done') return this.#settle(doneText, [row.id, this.#id])
-    if (outcome === 'cut' || signal.aborted) return this.#settle(giveBackText, [row.id, this.#id])
+    if (outcome === 'done') return this.#settle('job_done', doneText, [row.id, this.#id])
+    if (outcome === 'cut' || signal.aborted) return this.#settle('job_give_back', giveBackText, [row.id, this.#id])
     const message = String((outcome.error as Error | null)?.message ?? outcome.error)
     this.#options.log.warn({ err: outcome.error, job: row.name, id: row.id, attempt: row.attempts, attemptsMax: row.attempts_max }, 'a job failed')
-    await this.#settle(failText, [row.id, this.#id, message, backoffMs(retry, row.attempts)])
+    await this.#settle('job_fail', failText, [row.id, this.#id, message, backoffMs(retry, row.attempts)])
   }
 
   /** Writes down how an attempt ended, trying again while the lease may still be ours. */
-  async #settle(text: string, values: unknown[]): Promise<void> {
+  async #settle(name: string, text: string, values: unknown[]): Promise<void> {
     for (let attempt = 1; attempt <= 8; attempt++) {
       try {
-        await this.#options.pool.query({ text, values })
+        await this.#options.pool.query({ name, text, values })
         return
       } catch (error) {
         this.#options.log.debug({ err: error }, 'the outcome of a job could not be written yet')
@@ -146,7 +146,7 @@ export class JobWorker implements Working {
 
   async #renew(): Promise<void> {
     if (this.#running.size === 0) return
-    await this.#options.pool.query(renewText, [this.#id, leaseMs, [...this.#running.keys()]]).catch((error: unknown) => this.#options.log.debug({ err: error }, 'leases could not be renewed'))
+    await this.#options.pool.query({ name: 'job_renew', text: renewText, values: [this.#id, leaseMs, [...this.#running.keys()]] }).catch((error: unknown) => this.#options.log.debug({ err: error }, 'leases could not be renewed'))
   }
 
   /** Hears of jobs that other processes enqueued; without it they are found by polling. */
