@@ -1,10 +1,12 @@
 /** What every bus driver must do. */
 import assert from 'node:assert/strict'
-import { bucketOf, newId } from '../base/id.ts'
+import { newId } from '../base/id.ts'
 import { randomFraction } from '../base/random.ts'
-import { monotonicMs, now, sleep } from '../base/time.ts'
-import type { Bus, Subscribed, Subscription } from '../ports/bus.ts'
-import type { Message } from '../ports/database.ts'
+import { monotonicMs, sleep } from '../base/time.ts'
+import type { Bus } from '../ports/bus.ts'
+import type { Message, Position } from '../ports/database.ts'
+import { ids, many, message, name, numbersOf, record, until } from './bus-recorder.ts'
+import { sessionChecks } from './bus-sessions.ts'
 import { suite } from './check.ts'
 
 export interface BusSubject {
@@ -13,40 +15,13 @@ export interface BusSubject {
   appendSlowly(messages: readonly Message[], delayMs: number): Promise<void>
   /** The same bus, opened by another process; closed with the subject. */
   reopen(): Promise<Bus>
+  /** Fault 'position': where the log stands now, for an engine that tells it. */
+  position?(): Promise<Position>
   /** Fault 'restart': the engine stops and starts. */
   restart?(): Promise<void>
   /** Fault 'cut': every connection to the engine breaks. */
   cut?(): Promise<void>
 }
-
-const name = 'shop.ordered'
-
-function message(key: string, payload: unknown = {}, more: Partial<Message> = {}): Message {
-  const bucket = bucketOf(key)
-  return { id: newId(bucket), kind: 'event', name, key, bucket, payload, atMs: now(), traceparent: undefined, runAtMs: undefined, ...more }
-}
-const many = (count: number, key = 'k'): Message[] => Array.from({ length: count }, (_, index) => message(key, { n: index }))
-const ids = (messages: readonly Message[]): string[] => messages.map(one => one.id)
-
-async function until(what: string, condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
-  for (const endMs = monotonicMs() + timeoutMs; !await condition(); await sleep(5)) {
-    if (monotonicMs() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`)
-  }
-}
-
-interface Recorder { readonly got: Message[]; readonly batches: (readonly Message[])[]; readonly subscribed: Subscribed }
-
-async function record(bus: Bus, handle: Subscription['handle'] = async () => {}, more: Partial<Subscription> = {}): Promise<Recorder> {
-  const got: Message[] = []
-  const batches: (readonly Message[])[] = []
-  const subscribed = await bus.subscribe({
-    consumer: 'test', names: [name], attemptsMax: 3, backoff: { baseMs: 10, capMs: 40 }, ...more,
-    handle: async batch => { batches.push(batch); await handle(batch); got.push(...batch) },
-  })
-  return { got, batches, subscribed }
-}
-
-const numbersOf = (messages: readonly Message[], key: string): number[] => messages.filter(one => one.key === key).map(one => (one.payload as { n: number }).n)
 
 export const busSuite = suite<BusSubject>('bus', {
   'a message arrives exactly as it was published': async ({ bus }) => {
@@ -177,6 +152,7 @@ export const busSuite = suite<BusSubject>('bus', {
     assert.equal(await other.caughtUp('test', 3_000), true)
     assert.equal(got.length, 4)
   },
+  ...sessionChecks,
   'of two processes with the same consumer one delivers, and the other takes over': async ({ bus, reopen }) => {
     const second = await reopen()
     const recorders = [await record(bus), await record(second)]

@@ -11,6 +11,7 @@ import type { BusSubject } from '../../src/conformance/bus.ts'
 import type { Driver } from '../../src/conformance/check.ts'
 import type { QueueSubject } from '../../src/conformance/queue.ts'
 import { openPostgresBus } from '../../src/drivers/postgres/bus.ts'
+import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
 import { openPostgresQueue } from '../../src/drivers/postgres/queue.ts'
 import type { Bus } from '../../src/ports/bus.ts'
 import type { Message } from '../../src/ports/database.ts'
@@ -55,10 +56,12 @@ async function appendSlowly(pool: pg.Pool, messages: readonly Message[], delayMs
 
 export function busDriver(name = 'postgres', openBus: OpenBus = url => openPostgresBus({ url, log: silentLogger })): Driver<BusSubject> {
   return {
-    name, faults: ['restart', 'cut'],
+    name, faults: ['restart', 'cut', 'position'],
     async open() {
       const closers = new Closers()
       const scratch = await scratchRuntime(closers)
+      const database = openPostgresDatabase({ url: scratch.url, log: silentLogger })
+      closers.add(() => database.close())
       const pool = new pg.Pool({ connectionString: scratch.url, max: 10 })
       pool.on('error', () => {})
       closers.add(() => pool.end())
@@ -70,7 +73,7 @@ export function busDriver(name = 'postgres', openBus: OpenBus = url => openPostg
       }
       const bus = await reopen()
       return {
-        subject: { bus, reopen, appendSlowly: (messages, delayMs) => appendSlowly(pool, messages, delayMs), restart: scratch.restart, cut: () => cut(scratch) },
+        subject: { bus, reopen, appendSlowly: (messages, delayMs) => appendSlowly(pool, messages, delayMs), position: () => database.position(), restart: scratch.restart, cut: () => cut(scratch) },
         close: () => closers.close(),
       }
     },
