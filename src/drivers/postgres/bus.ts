@@ -95,7 +95,10 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
       const deadlineMs = monotonicMs() + timeoutMs
       const lsn = own?.lsn ?? lsnMax
       const { cursor, target, parkedLsn } = await progressOf(name, lsn)
-      if (target === null && !(parkedLsn !== null && parkedLsn < lsn)) return true
+      if (target === null && !(parkedLsn !== null && parkedLsn < lsn)) {
+        if (own) consumer?.learn(own)
+        return true
+      }
       if (consumer?.leading) return consumer.reached(target ?? cursor, lsn, deadlineMs - monotonicMs())
       return elsewhere(name, target ?? cursor, lsn, deadlineMs)
     },

@@ -53,6 +53,8 @@ export class Consumer implements Subscribed {
   #parked: { keys: Set<string>; lsn: bigint | null } = { keys: new Set(), lsn: null }
   #shown: { position: Position; atMs: number } | undefined
   #reload = false
+  /** The LSN that a reader asked for in vain: the next look should go beyond it. */
+  #asked = -1n
   #leading = false
   #woken = false
   #wake: (() => void) | undefined
@@ -85,6 +87,12 @@ export class Consumer implements Subscribed {
     const shown = this.#shown
     return this.#leading && shown !== undefined && monotonicMs() - shown.atMs < freshMs
       && shown.position.timeline === timeline && lsn < shown.position.lsn && !this.#holdsBack(lsn)
+  }
+
+  /** Looks again soon, so that the next reader with this position need not ask the database. */
+  learn({ lsn }: Position): void {
+    if (lsn > this.#asked) this.#asked = lsn
+    this.wake()
   }
 
   /** Resolves with true when the place is reached and nothing is parked that was written before the LSN, with false after timeoutMs. */
@@ -165,8 +173,12 @@ export class Consumer implements Subscribed {
     }
     this.#shown = { position, atMs: lookedAtMs }
     if (readable && !reaches(this.#place, readable)) this.#advance(readable)
-    if (!reaches(this.#saved.place, this.#place) && lookedAtMs - this.#saved.atMs > stepSaveMs) await this.#save(store, this.#place)
-    await this.#wait(this.#options.pollMs)
+    const stepped = !reaches(this.#saved.place, this.#place) && lookedAtMs - this.#saved.atMs > stepSaveMs
+    // On a quiet engine the log stands still just at the position asked for; a commit moves it.
+    const still = this.#asked >= position.lsn
+    this.#asked = -1n
+    if (stepped || still) await this.#save(store, this.#place)
+    if (!still) await this.#wait(this.#options.pollMs)
   }
 
   async #wait(delayMs: number): Promise<void> {

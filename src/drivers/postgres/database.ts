@@ -24,11 +24,11 @@ const claimedText = 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND servi
 const pruneBatchRows = 1_000
 /** Of the oldest rows only those that every consumer has read: one that was away finds everything. */
 const pruneOutboxText = `
-  DELETE FROM tenfold.outbox WHERE (tx, seq) IN (
-    SELECT tx, seq FROM (SELECT tx, seq, at FROM tenfold.outbox
+  DELETE FROM tenfold.outbox WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM (SELECT ctid, at FROM tenfold.outbox
       WHERE (tx, seq) <= (SELECT c.tx, c.seq FROM tenfold.cursor c ORDER BY c.tx, c.seq LIMIT 1)
       ORDER BY tx, seq LIMIT $2) AS oldest
-    WHERE at < now() - $1 * interval '1 ms')`
+    WHERE at < now() - $1 * interval '1 ms'))`
 const pruneText = (table: string) => `
   DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM ${table} WHERE at < now() - $1 * interval '1 ms' LIMIT $2 FOR UPDATE SKIP LOCKED))`

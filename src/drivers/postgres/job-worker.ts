@@ -26,14 +26,15 @@ const obeyMs = 100
 const retry = { baseMs: 400, capMs: 300_000 }
 const reconnect = { baseMs: 50, capMs: 1_000 }
 
-// Of one serial text only the oldest job that is not dead may run.
+// Of one serial text only the oldest job that is not dead may run. ANY (ARRAY …) and not IN:
+// a plan made for any number of jobs would read the whole table.
 const claimText = `
   UPDATE tenfold.job SET worker = $1, leased_until = now() + $2 * interval '1 ms', attempts = attempts + 1
-  WHERE id IN (
+  WHERE id = ANY (ARRAY(
     SELECT id FROM tenfold.job j
     WHERE dead_at IS NULL AND run_at <= now() AND name = ANY ($3) AND (worker IS NULL OR leased_until < now())
       AND (serial IS NULL OR NOT EXISTS (SELECT FROM tenfold.job o WHERE o.serial = j.serial AND o.dead_at IS NULL AND o.seq < j.seq))
-    ORDER BY run_at, seq LIMIT $4 FOR UPDATE SKIP LOCKED)
+    ORDER BY run_at, seq LIMIT $4 FOR UPDATE SKIP LOCKED))
   RETURNING *`
 const renewText = `UPDATE tenfold.job SET leased_until = now() + $2 * interval '1 ms' WHERE worker = $1 AND id = ANY ($3)`
 const doneText = 'DELETE FROM tenfold.job WHERE id = $1 AND worker = $2'

@@ -22,5 +22,9 @@ ALTER TABLE tenfold.outbox ADD COLUMN lsn pg_lsn NOT NULL DEFAULT '0/0';
 ALTER TABLE tenfold.outbox ALTER COLUMN lsn SET DEFAULT pg_current_wal_insert_lsn();
 ALTER TABLE tenfold.parked ADD COLUMN lsn pg_lsn NOT NULL DEFAULT '0/0';
 
+-- Dead letters may be many, and are not looked at when messages are delivered.
+DROP INDEX tenfold.parked_by_key;
+CREATE INDEX parked_waiting ON tenfold.parked (consumer, key, tx, seq) WHERE dead_at IS NULL;
+
 -- The names a consumer reads; null for jobs and for those unknown yet.
 ALTER TABLE tenfold.cursor ADD COLUMN names text[];
