@@ -59,11 +59,15 @@ export const busSuite = suite<BusSubject>('bus', {
   },
   'a message wakes the consumer': async ({ bus }) => {
     const { got } = await record(bus)
-    await sleep(300)
-    const startedAtMs = monotonicMs()
-    await bus.publish(many(1))
-    await until('it has arrived', () => got.length === 1)
-    assert.ok(monotonicMs() - startedAtMs < 150, 'sooner than the fallback poll')
+    let quickestMs = Infinity
+    for (let round = 1; round <= 5; round++) {
+      await sleep(300)
+      const startedAtMs = monotonicMs()
+      await bus.publish(many(1))
+      await until('it has arrived', () => got.length === round)
+      quickestMs = Math.min(quickestMs, monotonicMs() - startedAtMs)
+    }
+    assert.ok(quickestMs < 150, 'sooner than the fallback poll')
   },
   'eight writers with late commits: nothing is lost, and each key is in order': async subject => {
     const { got } = await record(subject.bus)
@@ -205,9 +209,12 @@ export const busSuite = suite<BusSubject>('bus', {
   'cut connections lose nothing': { fault: 'cut', run: subject => survives(subject, () => subject.cut!()) },
 })
 
-/** Eight writers, each with keys of its own, every fifth commit up to 20 ms late. */
+/** Eight writers, each with keys of its own, every fifth commit up to 20 ms late; and one that begins first and commits long after others. */
 async function writeSlowly({ appendSlowly }: BusSubject, durationMs: number): Promise<Message[]> {
-  const sent: Message[] = []
+  const late = message('late', { n: 0 })
+  const held = appendSlowly([late], durationMs / 2)
+  const sent: Message[] = [late]
+  await sleep(50)
   const endMs = monotonicMs() + durationMs
   await Promise.all(Array.from({ length: 8 }, async (_, writer) => {
     for (let n = 0; monotonicMs() < endMs; n++) {
@@ -217,6 +224,7 @@ async function writeSlowly({ appendSlowly }: BusSubject, durationMs: number): Pr
       await sleep(1)
     }
   }))
+  await held
   return sent
 }
 
