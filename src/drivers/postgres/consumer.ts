@@ -120,7 +120,7 @@ export class Consumer implements Subscribed {
       client.on('error', () => {})
       try {
         await client.connect()
-        await this.#lock(client)
+        if (!await this.#lock(client)) return
         attempt = 1
         await this.#consume(new ConsumerStore(client, this.subscription.consumer))
       } catch (error) {
@@ -133,12 +133,14 @@ export class Consumer implements Subscribed {
     }
   }
 
-  async #lock(client: pg.Client): Promise<void> {
+  /** False when it is to stop before it leads. */
+  async #lock(client: pg.Client): Promise<boolean> {
     while (!this.#stopping.signal.aborted) {
       const { rows } = await client.query<{ held: boolean }>(lockText, [this.subscription.consumer])
-      if (rows[0]!.held) return
+      if (rows[0]!.held) return true
       await sleep(this.#options.pollMs, this.#stopping.signal)
     }
+    return false
   }
 
   async #consume(store: ConsumerStore): Promise<void> {
