@@ -43,6 +43,10 @@ export interface BootOptions {
   readonly port: number
   /** A listening socket handed down by a supervisor. */
   readonly handle?: unknown
+  /** False leaves consumers, relay, worker and scheduler to the other processes. */
+  readonly background?: boolean
+  /** False answers `invoke` only; url is then empty. */
+  readonly listen?: boolean
   readonly limiterEnabled?: boolean
   readonly acknowledgeAfterCommit?: boolean
   /** False: kept answers are given without looking at what a session has seen. For negative controls. */
@@ -91,8 +95,9 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const surroundings = { app, database, bus, transport, log, invalidation }
   const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit })
   transport.serve(services, call => dispatcher.dispatch(call))
-  await startBackground(options, engines, services, invalidation, closers)
+  if (options.background !== false) await startBackground(options, engines, services, invalidation, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
+  if (options.listen === false) return { url: '', engines, limiter, stop: () => closers.close(), invoke: call => invoke(dispatcher, call) }
   let draining = false
   const listening = await engines.ingress.listen({
     host: options.host, port: options.port, handle: options.handle, corsOrigins: app.options.corsOrigins ?? [],

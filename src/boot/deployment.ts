@@ -12,7 +12,7 @@ import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { randomHex } from '../base/random.ts'
 import { startPostgresServer } from '../drivers/postgres/server.ts'
-import { dataFolderLock } from '../drivers/process/data-folder.ts'
+import { dataFolderLock, isDataFolderInUse } from '../drivers/process/data-folder.ts'
 import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
 import type { Plan } from '../topology/plan.ts'
@@ -89,6 +89,9 @@ export async function databaseOf(topology: Topology, { dataFolder, log }: Pick<D
   closers.add(() => isGuest && server.adopted ? server.detach() : server.stop())
   return server.url
 }
+
+/** True while a deployment runs on this data folder. */
+export const isDeployed = (dataFolder: string): Promise<boolean> => isDataFolderInUse(dataFolder)
 
 /** The deployment's own secret, made once: it signs consistency tokens. */
 async function secretOf(dataFolder: string): Promise<string> {

@@ -6,7 +6,7 @@ import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
 import { createLogger } from '../base/log.ts'
 import { monotonicMs } from '../base/time.ts'
-import { databaseOf } from '../boot/deployment.ts'
+import { databaseOf, isDeployed } from '../boot/deployment.ts'
 import { findTopology, loadApplication, loadTopology } from '../boot/load.ts'
 import { appFileOf, appOption, dataFolderOf, print } from './command.ts'
 import type { Arguments, CliCommand } from './command.ts'
@@ -45,7 +45,9 @@ async function withInvoke<T>(given: Arguments, appFile: string, work: (invoke: I
   const closers = new Closers()
   try {
     const databaseUrl = await databaseOf(topology, { dataFolder: dataFolderOf(), log }, closers, true)
-    const running = await boot({ app, topology, databaseUrl, log, secret: Buffer.alloc(32), host: '127.0.0.1', port: 0 })
+    // Beside a deployment only the calls run here: what follows from them is its work.
+    const background = !await isDeployed(dataFolderOf())
+    const running = await boot({ app, topology, databaseUrl, log, background, listen: false, secret: Buffer.alloc(32), host: '127.0.0.1', port: 0 })
     closers.add(() => running.stop())
     return await work((intent, input, callerId) => running.invoke({ intent, input, caller: callerId === undefined ? null : { id: callerId } }))
   } finally {

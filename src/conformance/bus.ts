@@ -1,10 +1,12 @@
 /** What every bus driver must do. */
 import assert from 'node:assert/strict'
-import { bucketOf, newId } from '../base/id.ts'
+import { newId } from '../base/id.ts'
 import { randomFraction } from '../base/random.ts'
-import { monotonicMs, now, sleep } from '../base/time.ts'
-import type { Bus, Subscribed, Subscription } from '../ports/bus.ts'
-import type { Message } from '../ports/database.ts'
+import { monotonicMs, sleep } from '../base/time.ts'
+import type { Bus } from '../ports/bus.ts'
+import type { Message, Position } from '../ports/database.ts'
+import { ids, many, message, name, numbersOf, record, until } from './bus-recorder.ts'
+import { sessionChecks } from './bus-sessions.ts'
 import { suite } from './check.ts'
 
 export interface BusSubject {
@@ -13,40 +15,13 @@ export interface BusSubject {
   appendSlowly(messages: readonly Message[], delayMs: number): Promise<void>
   /** The same bus, opened by another process; closed with the subject. */
   reopen(): Promise<Bus>
+  /** Fault 'position': where the log stands now, for an engine that tells it. */
+  position?(): Promise<Position>
   /** Fault 'restart': the engine stops and starts. */
   restart?(): Promise<void>
   /** Fault 'cut': every connection to the engine breaks. */
   cut?(): Promise<void>
 }
-
-const name = 'shop.ordered'
-
-function message(key: string, payload: unknown = {}, more: Partial<Message> = {}): Message {
-  const bucket = bucketOf(key)
-  return { id: newId(bucket), kind: 'event', name, key, bucket, payload, atMs: now(), traceparent: undefined, runAtMs: undefined, ...more }
-}
-const many = (count: number, key = 'k'): Message[] => Array.from({ length: count }, (_, index) => message(key, { n: index }))
-const ids = (messages: readonly Message[]): string[] => messages.map(one => one.id)
-
-async function until(what: string, condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
-  for (const endMs = monotonicMs() + timeoutMs; !await condition(); await sleep(5)) {
-    if (monotonicMs() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`)
-  }
-}
-
-interface Recorder { readonly got: Message[]; readonly batches: (readonly Message[])[]; readonly subscribed: Subscribed }
-
-async function record(bus: Bus, handle: Subscription['handle'] = async () => {}, more: Partial<Subscription> = {}): Promise<Recorder> {
-  const got: Message[] = []
-  const batches: (readonly Message[])[] = []
-  const subscribed = await bus.subscribe({
-    consumer: 'test', names: [name], attemptsMax: 3, backoff: { baseMs: 10, capMs: 40 }, ...more,
-    handle: async batch => { batches.push(batch); await handle(batch); got.push(...batch) },
-  })
-  return { got, batches, subscribed }
-}
-
-const numbersOf = (messages: readonly Message[], key: string): number[] => messages.filter(one => one.key === key).map(one => (one.payload as { n: number }).n)
 
 export const busSuite = suite<BusSubject>('bus', {
   'a message arrives exactly as it was published': async ({ bus }) => {
@@ -84,11 +59,15 @@ export const busSuite = suite<BusSubject>('bus', {
   },
   'a message wakes the consumer': async ({ bus }) => {
     const { got } = await record(bus)
-    await sleep(300)
-    const startedAtMs = monotonicMs()
-    await bus.publish(many(1))
-    await until('it has arrived', () => got.length === 1)
-    assert.ok(monotonicMs() - startedAtMs < 150, 'sooner than the fallback poll')
+    let quickestMs = Infinity
+    for (let round = 1; round <= 5; round++) {
+      await sleep(300)
+      const startedAtMs = monotonicMs()
+      await bus.publish(many(1))
+      await until('it has arrived', () => got.length === round)
+      quickestMs = Math.min(quickestMs, monotonicMs() - startedAtMs)
+    }
+    assert.ok(quickestMs < 150, 'sooner than the fallback poll')
   },
   'eight writers with late commits: nothing is lost, and each key is in order': async subject => {
     const { got } = await record(subject.bus)
@@ -177,6 +156,7 @@ export const busSuite = suite<BusSubject>('bus', {
     assert.equal(await other.caughtUp('test', 3_000), true)
     assert.equal(got.length, 4)
   },
+  ...sessionChecks,
   'of two processes with the same consumer one delivers, and the other takes over': async ({ bus, reopen }) => {
     const second = await reopen()
     const recorders = [await record(bus), await record(second)]
@@ -229,9 +209,12 @@ export const busSuite = suite<BusSubject>('bus', {
   'cut connections lose nothing': { fault: 'cut', run: subject => survives(subject, () => subject.cut!()) },
 })
 
-/** Eight writers, each with keys of its own, every fifth commit up to 20 ms late. */
+/** Eight writers, each with keys of its own, every fifth commit up to 20 ms late; and one that begins first and commits long after others. */
 async function writeSlowly({ appendSlowly }: BusSubject, durationMs: number): Promise<Message[]> {
-  const sent: Message[] = []
+  const late = message('late', { n: 0 })
+  const held = appendSlowly([late], durationMs / 2)
+  const sent: Message[] = [late]
+  await sleep(50)
   const endMs = monotonicMs() + durationMs
   await Promise.all(Array.from({ length: 8 }, async (_, writer) => {
     for (let n = 0; monotonicMs() < endMs; n++) {
@@ -241,6 +224,7 @@ async function writeSlowly({ appendSlowly }: BusSubject, durationMs: number): Pr
       await sleep(1)
     }
   }))
+  await held
   return sent
 }
 

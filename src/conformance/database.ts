@@ -6,6 +6,7 @@ import { bucketOf, newId } from '../base/id.ts'
 import { monotonicMs, sleep } from '../base/time.ts'
 import type { Database, Message, ServiceSchema, Transaction } from '../ports/database.ts'
 import { suite } from './check.ts'
+import { ownershipChecks } from './row-ownership.ts'
 
 export interface DatabaseSubject {
   /** Open and migrated with `databaseSchemas`. */
@@ -126,6 +127,7 @@ export const databaseSuite = suite<DatabaseSubject>('database', {
     await refused(database.query('alpha', { text: 'SELECT * FROM tenfold.meta', values: [] }), '42501')
     await refused(database.query('alpha', { text: 'CREATE TABLE mine (id int)', values: [] }), '42501')
   },
+  ...ownershipChecks,
   async 'a claim has one owner until it is given back'({ database }) {
     const claim = (owner: string) => write(database, transaction => transaction.claim({ scope: 'username', value: 'jake', owner }))
     await claim('1')

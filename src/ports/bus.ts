@@ -12,7 +12,7 @@
  * - Publishing the same id twice delivers it at least once: consumers keep an inbox.
  * - `stop` waits for the running batch; what was not handled comes again after the next start.
  */
-import type { Message } from './database.ts'
+import type { Message, Position } from './database.ts'
 
 export interface Subscription {
   /** Consumers with the same name share the work; each message goes to one of them. */
@@ -52,10 +52,14 @@ export interface Bus {
   publish(messages: readonly Message[]): Promise<void>
   subscribe(subscription: Subscription): Promise<Subscribed>
   /**
-   * True as soon as the consumer has handled everything that was committed before this call;
-   * false when that takes longer than timeoutMs.
+   * True as soon as the consumer has handled everything that the holder of the position may
+   * have seen, or, without one, everything that was committed before this call; false when
+   * that takes longer than timeoutMs. A driver may wait for more, never for less.
+   *
+   * A message that failed holds back whoever may have seen it, until it passes or is a dead
+   * letter; a position from before it was written is not held back by it.
    */
-  caughtUp(consumer: string, timeoutMs: number): Promise<boolean>
+  caughtUp(consumer: string, timeoutMs: number, position?: Position): Promise<boolean>
   depth(consumer: string): Promise<Depth>
   deadLetters(consumer: string, limit: number): Promise<DeadLetter[]>
   /** Delivers a dead letter again; false when there is none. */

@@ -17,7 +17,7 @@ import { Deadline } from './deadline.ts'
 import { projectionContext, writingContext } from './execution.ts'
 import type { Execution, Surroundings } from './execution.ts'
 import type { Invalidation } from './invalidation.ts'
-import { invalidatedMessage, invalidatedName } from './invalidation.ts'
+import { invalidatedMessage, invalidatedNameOf } from './invalidation.ts'
 import { traceparentFrom } from './trace.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 
@@ -47,14 +47,14 @@ export async function startConsumers(options: ConsumersOptions): Promise<Subscri
       running.push(await options.bus.subscribe({ ...policy, names, handle: batch => project(options, projection, batch) }))
     }
   }
-  if (options.invalidation) running.push(await options.bus.subscribe(repeatedInvalidation(options.invalidation)))
+  if (options.invalidation) running.push(await options.bus.subscribe(repeatedInvalidation(options.app, options.invalidation)))
   return { stop: async () => { await Promise.all(running.map(one => one.stop())) } }
 }
 
 /** What the broadcast said at once, said surely: its sender may have died before it could. */
-function repeatedInvalidation(invalidation: Invalidation): BusSubscription {
+function repeatedInvalidation(app: Application, invalidation: Invalidation): BusSubscription {
   return {
-    consumer: invalidatedName, names: [invalidatedName], attemptsMax: Number.MAX_SAFE_INTEGER, backoff,
+    consumer: 'tenfold.invalidation', names: app.services.map(one => invalidatedNameOf(one.name)), attemptsMax: Number.MAX_SAFE_INTEGER, backoff,
     handle: batch => invalidation.spread(batch.flatMap(({ payload }) => (payload as { tags: string[] }).tags)),
   }
 }
@@ -115,7 +115,7 @@ async function project(options: ConsumersOptions, intent: Projection, batch: rea
     const batchOfEvents: EventBatch = { all, of: event => all.filter(one => one.name === event.name) }
     await run(projectionContext(options, intent, transaction), batchOfEvents)
     const tags = options.invalidation ? invalidates?.(batchOfEvents) ?? [] : []
-    if (tags.length > 0) await transaction.append([invalidatedMessage(all[0]!.bucket, tags)])
+    if (tags.length > 0) await transaction.append([invalidatedMessage(intent.service.name, all[0]!.bucket, tags)])
     return tags
   })
   if (tags.length > 0) await options.invalidation!.spread(tags)

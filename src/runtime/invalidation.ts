@@ -12,8 +12,8 @@ import type { Cache } from '../ports/cache.ts'
 import type { Message } from '../ports/database.ts'
 import type { Logger } from '../base/log.ts'
 
-/** The name under which tags travel in the outbox. */
-export const invalidatedName = 'tenfold.invalidated'
+/** The name under which a service's tags travel in the outbox; no event of an application has such a one. */
+export const invalidatedNameOf = (service: string): string => `${service}.$invalidated`
 const topic = 'tenfold.tags'
 /** One text for more tags than a few broadcasts carry: everything is forgotten. */
 const everything = '*'
@@ -64,8 +64,8 @@ export class Invalidation {
 }
 
 /** What the outbox carries. Its key spreads the tags of one bucket in order; order does not matter to anybody. */
-export function invalidatedMessage(bucket: number, tags: readonly string[], traceparent?: string): Message {
-  return { id: newId(bucket), kind: 'event', name: invalidatedName, key: String(bucket), bucket, payload: { tags }, atMs: now(), traceparent }
+export function invalidatedMessage(service: string, bucket: number, tags: readonly string[], traceparent?: string): Message {
+  return { id: newId(bucket), kind: 'event', name: invalidatedNameOf(service), key: String(bucket), bucket, payload: { tags }, atMs: now(), traceparent }
 }
 
 function textsOf(tags: readonly string[], bytesMax: number): string[] {

@@ -10,7 +10,7 @@ import { monotonicMs, now } from '../base/time.ts'
 import type { Projection } from '../model/projection.ts'
 import type { Bus } from '../ports/bus.ts'
 import type { Database, Position } from '../ports/database.ts'
-import { isLiving, mergeTokens } from './token.ts'
+import { isLiving, isNewer, mergeTokens } from './token.ts'
 import type { Token, TokenCodec } from './token.ts'
 
 export interface SessionOptions {
@@ -24,11 +24,12 @@ export interface LivingToken { readonly text: string; readonly token: Token }
 
 /** A position this old is asked for anew when something is read for the cache. */
 const sampleMs = 250
+const nowhere: Position = { shard: 0, timeline: 0, lsn: -1n }
 
 export class Session {
   readonly #options: SessionOptions
-  /** Per projection, the newest position it is known to show: later reads need not ask. */
-  readonly #shown = new Map<string, bigint>()
+  /** Per read model, a position that it is known to show. */
+  readonly #shown = new Map<string, Position>()
   #latest: Position | null = null
   #sampledAtMs = -Infinity
 
@@ -59,35 +60,41 @@ export class Session {
   /** A position that covers everything shown to anybody before the call. */
   async position(): Promise<Position> {
     const position = await this.#options.database.position()
-    if (!this.#latest || position.timeline > this.#latest.timeline || position.lsn > this.#latest.lsn) this.#latest = position
+    if (!this.#latest || isNewer(position, this.#latest)) this.#latest = position
     this.#sampledAtMs = monotonicMs()
     return position
   }
 
-  /** What a read that starts now is sure to show, once these read models are in it: a position taken earlier. Empty when none is known. */
+  /** What a read that starts now is sure to show, read models included: positions taken earlier. Empty when none is known. */
   floor(projections: readonly Projection[]): readonly Position[] {
+    for (const { name } of projections) if (!this.#shown.has(name)) this.#shown.set(name, nowhere)
     if (monotonicMs() - this.#sampledAtMs > sampleMs) {
       this.#sampledAtMs = monotonicMs()
-      this.position().catch(() => {})
+      this.#sample().catch(() => {})
     }
-    if (!this.#latest) return []
-    const shown = projections.map(one => this.#shown.get(one.name) ?? -1n)
-    const lsn = shown.reduce((least, one) => one < least ? one : least, this.#latest.lsn)
-    return lsn < 0n ? [] : [{ ...this.#latest, lsn }]
+    let floor = this.#latest
+    for (const { name } of projections) {
+      const shown = this.#shown.get(name)!
+      if (floor && isNewer(floor, shown)) floor = shown
+    }
+    return floor === null || floor === nowhere ? [] : [floor]
+  }
+
+  async #sample(): Promise<void> {
+    const position = await this.position()
+    for (const name of this.#shown.keys()) {
+      if (await this.#options.bus.caughtUp(name, sampleMs, position)) this.#shown.set(name, position)
+    }
   }
 
   async awaitProjections(projections: readonly Projection[], text: string): Promise<void> {
     const token = this.#options.tokens.decode(text)
-    if (token) await Promise.all(projections.map(projection => this.#awaitOne(projection.name, token)))
+    if (token) await Promise.all(projections.flatMap(({ name }) => token.positions.map(position => this.#awaitOne(name, position))))
   }
 
-  async #awaitOne(name: string, token: Token): Promise<void> {
-    const wanted = token.positions.reduce((newest, { lsn }) => lsn > newest ? lsn : newest, 0n)
-    // Strictly: a commit that others do not see yet may have the same position.
-    if ((this.#shown.get(name) ?? -1n) > wanted) return
-    if (!await this.#options.bus.caughtUp(name, limits.projectionWaitMs)) {
-      throw fault('PROJECTION_BEHIND', `${name} has not caught up within ${limits.projectionWaitMs} ms`, { retryAfterMs: 1_000 })
-    }
-    if ((this.#shown.get(name) ?? -1n) < wanted) this.#shown.set(name, wanted)
+  /** The bus remembers what each read model shows: most calls ask it nothing but that. */
+  async #awaitOne(name: string, position: Position): Promise<void> {
+    if (await this.#options.bus.caughtUp(name, limits.projectionWaitMs, position)) return
+    throw fault('PROJECTION_BEHIND', `${name} has not caught up within ${limits.projectionWaitMs} ms`, { retryAfterMs: 1_000 })
   }
 }

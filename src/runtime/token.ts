@@ -72,7 +72,7 @@ export const wroteAtMsOf = (text: string): number => Buffer.from(text.slice(pref
 /** True while the token counts: after that the deployment's freshness bound has passed, and any answer is new enough. */
 export const isLiving = (token: Token): boolean => now() - token.wroteAtMs < limits.tokenLifeMs
 
-const isNewer = (one: Position, other: Position): boolean =>
+export const isNewer = (one: Position, other: Position): boolean =>
   one.timeline > other.timeline || (one.timeline === other.timeline && one.lsn > other.lsn)
 
 /** The newer position of each shard, and the later time of writing. */

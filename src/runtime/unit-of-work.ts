@@ -92,7 +92,7 @@ export class UnitOfWork {
   async finish(): Promise<boolean> {
     if (this.#pending.length > 0 || this.#tags.size > 0) {
       const messages = await Promise.all(this.#pending.map(make => make()))
-      if (this.#tags.size > 0) messages.push(invalidatedMessage(this.#scope.bucket, [...this.#tags], this.#traceparent))
+      if (this.#tags.size > 0) messages.push(invalidatedMessage(this.#scope.service, this.#scope.bucket, [...this.#tags], this.#traceparent))
       await (await this.transaction()).append(messages)
     }
     if (!this.#opening) return false

@@ -6,7 +6,7 @@ import { failures, verify } from '../../src/conformance/check.ts'
 import type { Driver, Suite } from '../../src/conformance/check.ts'
 import { queueSuite } from '../../src/conformance/queue.ts'
 import { busDriver, queueDriver } from '../support/bus-queue-drivers.ts'
-import { naiveBus } from './broken/bus.ts'
+import { anxiousBus, naiveBus, trustingBus } from './broken/bus.ts'
 import { forgetfulQueue, twiceQueue, unserialQueue } from './broken/queue.ts'
 
 /** Runs the named checks only: the whole suite would wait for each of its time-outs. */
@@ -19,6 +19,12 @@ async function finds<Subject>(suite: Suite<Subject>, driver: Driver<Subject>, na
 
 test('a bus that ignores the horizon loses messages', () =>
   finds(busSuite, busDriver('naive', naiveBus), ['eight writers with late commits: nothing is lost, and each key is in order']))
+
+test('a bus that shows a session less than it wrote', () =>
+  finds(busSuite, busDriver('trusting', trustingBus), ['with a position, what was written before it is handled', 'a parked message holds back who may have seen it, and nobody else']))
+
+test('a bus that holds everybody back', () =>
+  finds(busSuite, busDriver('anxious', anxiousBus), ['a parked message holds back who may have seen it, and nobody else']))
 
 test('a queue that runs jobs twice', () =>
   finds(queueSuite, queueDriver('twice', twiceQueue), ['a job runs once and arrives as it was enqueued', 'two processes share the jobs, each goes to one']))

@@ -27,6 +27,20 @@ for (const [wrap, check] of databases) {
   })
 }
 
+const shared = [
+  ['claim', 'claims of another service cannot be read or written'],
+  ['inbox', 'the inbox of another service cannot be read or written, and does not meet the own one'],
+  ['idempotency', 'answers of another service cannot be read or written, and do not meet the own ones'],
+  ['outbox', 'the outbox cannot be read, and takes events of the own service only'],
+] as const
+for (const [table, check] of shared) {
+  test(`database · without row level security on ${table} fails '${check}'`, { timeout: 60_000 }, async () => {
+    const driver = databaseDriver('shared', undefined, `ALTER TABLE tenfold.${table} DISABLE ROW LEVEL SECURITY`)
+    const cases = verify(databaseSuite, driver).filter(one => one.name.endsWith(check))
+    assert.deepEqual(await failures(cases), [`database · shared · ${check}`])
+  })
+}
+
 for (const [wrap, check] of leases) {
   test(`lease · ${wrap.name} fails '${check}'`, { timeout: 60_000 }, async () => {
     const cases = verify(leaseSuite, leaseDriver(wrap.name, wrap)).filter(one => one.name.endsWith(check))

@@ -1,7 +1,8 @@
 /** Postgres's bus and queue as subjects of their suites; `wrap` puts something, a fault for instance, around each. */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
+import path from 'node:path'
 import pg from 'pg'
 import { Closers } from '../../src/base/lifecycle.ts'
 import { silentLogger } from '../../src/base/log.ts'
@@ -10,6 +11,7 @@ import type { BusSubject } from '../../src/conformance/bus.ts'
 import type { Driver } from '../../src/conformance/check.ts'
 import type { QueueSubject } from '../../src/conformance/queue.ts'
 import { openPostgresBus } from '../../src/drivers/postgres/bus.ts'
+import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
 import { openPostgresQueue } from '../../src/drivers/postgres/queue.ts'
 import type { Bus } from '../../src/ports/bus.ts'
 import type { Message } from '../../src/ports/database.ts'
@@ -17,7 +19,8 @@ import type { Queue } from '../../src/ports/queue.ts'
 import { scratchPostgres } from './postgres.ts'
 import type { ScratchPostgres } from './postgres.ts'
 
-const runtimeTables = readFileSync(new URL('../../src/drivers/postgres/sql/0001-runtime.sql', import.meta.url), 'utf8')
+const runtimeFolder = path.resolve(import.meta.dirname, '../../src/drivers/postgres/sql')
+const runtimeTables = globSync('*.sql', { cwd: runtimeFolder }).sort().map(file => readFileSync(path.join(runtimeFolder, file), 'utf8')).join('\n')
 const dyingWorker = new URL('../fixtures/dying-worker.ts', import.meta.url)
 
 export type OpenBus = (url: string) => Bus
@@ -53,10 +56,12 @@ async function appendSlowly(pool: pg.Pool, messages: readonly Message[], delayMs
 
 export function busDriver(name = 'postgres', openBus: OpenBus = url => openPostgresBus({ url, log: silentLogger })): Driver<BusSubject> {
   return {
-    name, faults: ['restart', 'cut'],
+    name, faults: ['restart', 'cut', 'position'],
     async open() {
       const closers = new Closers()
       const scratch = await scratchRuntime(closers)
+      const database = openPostgresDatabase({ url: scratch.url, log: silentLogger })
+      closers.add(() => database.close())
       const pool = new pg.Pool({ connectionString: scratch.url, max: 10 })
       pool.on('error', () => {})
       closers.add(() => pool.end())
@@ -68,7 +73,7 @@ export function busDriver(name = 'postgres', openBus: OpenBus = url => openPostg
       }
       const bus = await reopen()
       return {
-        subject: { bus, reopen, appendSlowly: (messages, delayMs) => appendSlowly(pool, messages, delayMs), restart: scratch.restart, cut: () => cut(scratch) },
+        subject: { bus, reopen, appendSlowly: (messages, delayMs) => appendSlowly(pool, messages, delayMs), position: () => database.position(), restart: scratch.restart, cut: () => cut(scratch) },
         close: () => closers.close(),
       }
     },

@@ -15,7 +15,8 @@ const cut = async ({ sql }: ScratchPostgres): Promise<void> => {
   await sql(`SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 }
 
-export function databaseDriver(name = 'postgres', wrap = (database: Database): Database => database): Driver<DatabaseSubject> {
+/** `spoil` is SQL that the owner runs after the migration: a protection switched off, for instance. */
+export function databaseDriver(name = 'postgres', wrap = (database: Database): Database => database, spoil = ''): Driver<DatabaseSubject> {
   return {
     name, faults: ['restart', 'cut'],
     async open() {
@@ -23,6 +24,7 @@ export function databaseDriver(name = 'postgres', wrap = (database: Database): D
       const database = openPostgresDatabase({ url: scratch.url, log: silentLogger })
       await database.open()
       await database.migrate(databaseSchemas)
+      await scratch.sql(spoil)
       return {
         subject: { database: wrap(database), restart: scratch.restart, cut: () => cut(scratch) },
         async close() { await database.close(); await scratch.close() },

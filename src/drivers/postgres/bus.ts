@@ -2,11 +2,13 @@
 import pg from 'pg'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
-import { after, monotonicMs, sleep } from '../../base/time.ts'
+import { monotonicMs, sleep } from '../../base/time.ts'
 import type { Bus } from '../../ports/bus.ts'
 import { Consumer } from './consumer.ts'
-import { ConsumerStore, reaches } from './consumer-store.ts'
-import type { LogPosition } from './consumer-store.ts'
+import { ConsumerStore } from './consumer-store.ts'
+import type { Progress } from './consumer-store.ts'
+import { lsnMax, reaches, shard } from './log-position.ts'
+import type { OutboxPlace } from './log-position.ts'
 import { refusalOf } from './refusal.ts'
 import { appendStatement } from './transaction.ts'
 
@@ -30,22 +32,31 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
   const stopping = new AbortController()
   let stopHook = () => {}
   let listening: Promise<void> | undefined
-  let head: Promise<LogPosition | null> | undefined
+  const asking = new Map<string, { lsn: bigint; readonly answer: Promise<Progress> }>()
   const wakeAll = () => { for (const consumer of consumers.values()) consumer.wake() }
   const hear = (payload: string) => { for (const consumer of consumers.values()) { if (payload === 'replay') void consumer.reload(); else consumer.wake() } }
-  const namesOf = (consumer: string) => consumers.get(consumer)?.names ?? null
 
-  /** The newest committed row; callers of the same moment share a statement that starts after them. */
-  const committedHead = () => head ??= new Promise((resolve, reject) => setImmediate(() => {
-    head = undefined
-    new ConsumerStore(pool, '').head().then(({ committed }) => resolve(committed), reject)
-  }))
+  /** How far a consumer is; callers of the same moment share a statement that starts after them. */
+  const progressOf = (consumer: string, lsn: bigint): Promise<Progress> => {
+    const running = asking.get(consumer)
+    if (running) {
+      if (lsn > running.lsn) running.lsn = lsn
+      return running.answer
+    }
+    const answer = new Promise<Progress>((resolve, reject) => setImmediate(() => {
+      const { lsn } = asking.get(consumer)!
+      asking.delete(consumer)
+      new ConsumerStore(pool, consumer).progress(lsn).then(resolve, (error: unknown) => reject(refusalOf(error)))
+    }))
+    asking.set(consumer, { lsn, answer })
+    return answer
+  }
 
-  const elsewhere = async (consumer: string, target: LogPosition, deadlineMs: number): Promise<boolean> => {
-    const store = new ConsumerStore(pool, consumer)
+  const elsewhere = async (consumer: string, target: OutboxPlace, lsn: bigint, deadlineMs: number): Promise<boolean> => {
     while (monotonicMs() < deadlineMs) {
-      if (reaches(await store.cursor(), target) && (await store.parkedKeys()).size === 0) return true
       await sleep(remotePollMs)
+      const { cursor, target: ahead, parkedLsn } = await progressOf(consumer, lsn)
+      if ((ahead === null || reaches(cursor, target)) && !(parkedLsn !== null && parkedLsn < lsn)) return true
     }
     return false
   }
@@ -77,18 +88,21 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
       consumers.set(subscription.consumer, consumer)
       return { stop: async () => { await consumer.stop(); consumers.delete(subscription.consumer) } }
     },
-    async caughtUp(name, timeoutMs) {
-      const deadlineMs = monotonicMs() + timeoutMs
-      const target = await committedHead().catch((error: unknown) => { throw refusalOf(error) })
-      if (!target) return true
+    async caughtUp(name, timeoutMs, position) {
       const consumer = consumers.get(name)
-      if (!consumer?.leading) return elsewhere(name, target, deadlineMs)
-      return new Promise(resolve => {
-        const cancel = after(timeoutMs, () => resolve(false))
-        void consumer.reached(target).then(() => { cancel(); resolve(true) })
-      })
+      const own = position?.shard === shard ? position : undefined
+      if (own && consumer?.shows(own)) return true
+      const deadlineMs = monotonicMs() + timeoutMs
+      const lsn = own?.lsn ?? lsnMax
+      const { cursor, target, parkedLsn } = await progressOf(name, lsn)
+      if (target === null && !(parkedLsn !== null && parkedLsn < lsn)) {
+        if (own) consumer?.learn(own)
+        return true
+      }
+      if (consumer?.leading) return consumer.reached(target ?? cursor, lsn, deadlineMs - monotonicMs())
+      return elsewhere(name, target ?? cursor, lsn, deadlineMs)
     },
-    depth: consumer => new ConsumerStore(pool, consumer).depth(namesOf(consumer)),
+    depth: consumer => new ConsumerStore(pool, consumer).depth(),
     deadLetters: (consumer, limit) => new ConsumerStore(pool, consumer).deadLetters(limit),
     async replay(consumer, messageId) {
       const found = await new ConsumerStore(pool, consumer).replay(messageId)

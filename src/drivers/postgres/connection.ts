@@ -15,12 +15,14 @@ export interface ConnectionOptions {
   /** Address with the owner's name and password. */
   readonly url: string
   readonly log: Logger
+  /** Connections for single statements, and for transactions, of each service. */
+  readonly readersMax?: number
+  readonly writersMax?: number
 }
 
 interface Login { readonly role: string; readonly password: string }
 
-const readersMax = 3
-const writersMax = 8
+const standard = { readersMax: 3, writersMax: 8 }
 const ownersMax = 4
 const idleMs = 30_000
 
@@ -122,7 +124,7 @@ class Readers {
       if (!best || (reader.connected && !best.connected) || (reader.connected === best.connected && reader.load < best.load)) best = reader
     }
     const opening = best && [...this.#readers].some(reader => !reader.connected)
-    if (this.#readers.size < readersMax && !opening) {
+    if (this.#readers.size < (this.#options.readersMax ?? standard.readersMax) && !opening) {
       const fresh = this.#open()
       if (!best) return fresh
     }
@@ -150,6 +152,17 @@ class Readers {
   }
 }
 
+/**
+ * At most services × (readersMax + writersMax) + 4 for the owner; those of a service open
+ * when they are needed and idle writers close again. With the standard limits and the five
+ * services of Conduit 59. The whole of a process adds what the other drivers open:
+ *
+ *   bus     4 + 1 that listens + 1 per consumer
+ *   queue   6 + 1 per worker
+ *   leases  2 + 1 per lease held
+ *
+ * All processes together must stay below the server's max_connections.
+ */
 export class Connections {
   /** For migrations, positions and housekeeping; never for an application's statements. */
   readonly owner: pg.Pool
@@ -186,7 +199,7 @@ export class Connections {
   /** Connections for the service's transactions; what is sent without waiting is pipelined. */
   writers(service: string): pg.Pool {
     let pool = this.#writers.get(service)
-    if (!pool) this.#writers.set(service, pool = this.#pool(this.#loginOf(service), writersMax))
+    if (!pool) this.#writers.set(service, pool = this.#pool(this.#loginOf(service), this.#options.writersMax ?? standard.writersMax))
     return pool
   }
 

@@ -6,30 +6,78 @@
  * commit before it has ended: tx < pg_snapshot_xmin(pg_current_snapshot()).
  */
 import type pg from 'pg'
+import { limits } from '../../base/limits.ts'
 import type { DeadLetter, Depth } from '../../ports/bus.ts'
-import type { Message } from '../../ports/database.ts'
+import type { Message, Position } from '../../ports/database.ts'
+import { formatLsn, parseLsn, positionText, toPlace, toPosition } from './log-position.ts'
+import type { OutboxPlace, PositionRow } from './log-position.ts'
 
-export interface LogPosition { readonly tx: string; readonly seq: string }
-export interface Entry extends LogPosition { readonly message: Message }
+export interface Entry extends OutboxPlace { readonly lsn: bigint; readonly message: Message }
+
+/** What lies ahead of a consumer. */
+export interface Head {
+  /** Taken before the rest: whoever holds an earlier position has nothing that the rest does not know of. */
+  readonly position: Position
+  /** The newest row, anybody's, that may be read. */
+  readonly readable: OutboxPlace | null
+  /** The newest committed row of the consumer's own beyond its place; perhaps not yet readable. */
+  readonly own: OutboxPlace | null
+}
+
+/** How far a consumer is, as the database knows it. */
+export interface Progress {
+  readonly cursor: OutboxPlace
+  /** The newest committed row of its own beyond the cursor, among those a token may have seen. */
+  readonly target: OutboxPlace | null
+  /** The least LSN of its parked messages. */
+  readonly parkedLsn: bigint | null
+}
 
 interface Row {
-  readonly tx: string; readonly seq: string; readonly bucket: number; readonly id: string; readonly kind: 'event' | 'job'
+  readonly tx: string; readonly seq: string; readonly lsn: string; readonly bucket: number; readonly id: string; readonly kind: 'event' | 'job'
   readonly name: string; readonly key: string; readonly payload: unknown; readonly at_ms: number
   readonly traceparent: string | null; readonly run_at_ms: number | null
 }
 
+interface Own { readonly what: string; readonly where: string; readonly values: readonly unknown[] }
+
+/** The rows of a consumer: jobs, or the events of its names, which are then the third value. */
+const ownOf = (names: readonly string[] | null): Own =>
+  names === null ? { what: 'jobs', where: `kind = 'job'`, values: [] } : { what: 'events', where: `kind = 'event' AND name = ANY ($3)`, values: [names] }
+
 // ORDER BY names the table: a bare tx would be the text of the output, and 1000 come before 999.
-const pollText = `
-  SELECT tx::text, seq::text, bucket, id, kind, name, key, payload, traceparent,
+const pollText = (where: string) => `
+  SELECT tx::text, seq::text, lsn::text, bucket, id, kind, name, key, payload, traceparent,
     extract(epoch FROM at)::float8 * 1000 AS at_ms, extract(epoch FROM run_at)::float8 * 1000 AS run_at_ms
   FROM tenfold.outbox
-  WHERE (tx, seq) > ($1::xid8, $2::bigint) AND tx < pg_snapshot_xmin(pg_current_snapshot())
-    AND CASE WHEN $3::text[] IS NULL THEN kind = 'job' ELSE kind = 'event' AND name = ANY ($3) END
-  ORDER BY outbox.tx, outbox.seq LIMIT $4`
-// What lies beyond the cursor: the newest row that may be read, and the newest row of all that is committed.
-const headText = `
+  WHERE (tx, seq) > ($1::xid8, $2::bigint) AND tx < pg_snapshot_xmin(pg_current_snapshot()) AND ${where}
+  ORDER BY outbox.tx, outbox.seq LIMIT ${limits.batchEventsMax}`
+const headText = (where: string) => `
   SELECT (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, seq DESC LIMIT 1) AS readable,
-         (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox ORDER BY tx DESC, seq DESC LIMIT 1) AS committed`
+    (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox
+      WHERE (tx, seq) > ($1::xid8, $2::bigint) AND ${where} ORDER BY tx DESC, seq DESC LIMIT 1) AS own`
+const progressText = `
+  SELECT at.tx::text, at.seq::text,
+    (SELECT o.tx::text || ' ' || o.seq::text FROM tenfold.outbox o
+      WHERE (o.tx, o.seq) > (at.tx, at.seq) AND o.lsn < $2 AND (at.names IS NULL OR o.name = ANY (at.names))
+      ORDER BY o.tx DESC, o.seq DESC LIMIT 1) AS target,
+    (SELECT min(lsn)::text FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NULL) AS parked_lsn
+  FROM tenfold.cursor at WHERE consumer = $1
+  UNION ALL
+  SELECT '0', '0', (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox ORDER BY tx DESC, seq DESC LIMIT 1), NULL
+  WHERE NOT EXISTS (SELECT FROM tenfold.cursor WHERE consumer = $1)`
+const depthText = `
+  SELECT count(o.tx) AS waiting, extract(epoch FROM now() - min(o.at))::float8 * 1000 AS oldest,
+    (SELECT count(*) FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NULL) AS parked,
+    (SELECT count(*) FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NOT NULL) AS dead
+  FROM tenfold.cursor at JOIN tenfold.outbox o ON (o.tx, o.seq) > (at.tx, at.seq)
+    AND CASE WHEN at.names IS NULL THEN o.kind = 'job' ELSE o.kind = 'event' AND o.name = ANY (at.names) END
+  WHERE at.consumer = $1`
+const parkText = `
+  INSERT INTO tenfold.parked (consumer, tx, seq, lsn, id, key, message, attempts, next_at, error)
+  SELECT $1, tx, seq, lsn, id, key, message, $8, now() + $9 * interval '1 ms', $10
+  FROM unnest($2::xid8[], $3::bigint[], $4::pg_lsn[], $5::uuid[], $6::text[], $7::jsonb[]) AS entry (tx, seq, lsn, id, key, message)
+  ON CONFLICT DO NOTHING`
 
 export class ConsumerStore {
   readonly #client: pg.Client | pg.Pool
@@ -40,70 +88,79 @@ export class ConsumerStore {
     this.consumer = consumer
   }
 
-  async cursor(): Promise<LogPosition> {
-    const { rows } = await this.#client.query<LogPosition>({ name: 'bus_cursor', text: 'SELECT tx::text, seq::text FROM tenfold.cursor WHERE consumer = $1', values: [this.consumer] })
-    return rows[0] ?? { tx: '0', seq: '0' }
+  /** Writes down which names the consumer reads, and tells where it stopped. */
+  async begin(names: readonly string[] | null): Promise<OutboxPlace> {
+    const { rows } = await this.#client.query<OutboxPlace>(`INSERT INTO tenfold.cursor (consumer, names) VALUES ($1, $2)
+      ON CONFLICT (consumer) DO UPDATE SET names = excluded.names RETURNING tx::text, seq::text`, [this.consumer, names])
+    return rows[0]!
   }
 
-  async saveCursor({ tx, seq }: LogPosition): Promise<void> {
-    await this.#client.query({
-      name: 'bus_save_cursor', values: [this.consumer, tx, seq],
-      text: `INSERT INTO tenfold.cursor (consumer, tx, seq) VALUES ($1, $2, $3)
-        ON CONFLICT (consumer) DO UPDATE SET tx = excluded.tx, seq = excluded.seq, updated_at = now()`,
-    })
+  async saveCursor({ tx, seq }: OutboxPlace): Promise<void> {
+    await this.#client.query({ name: 'bus_save_cursor', text: 'UPDATE tenfold.cursor SET tx = $2, seq = $3, updated_at = now() WHERE consumer = $1', values: [this.consumer, tx, seq] })
   }
 
-  async poll(after: LogPosition, names: readonly string[] | null, limit: number): Promise<Entry[]> {
-    const { rows } = await this.#client.query<Row>({ name: 'bus_poll', text: pollText, values: [after.tx, after.seq, names, limit] })
+  async poll(after: OutboxPlace, names: readonly string[] | null): Promise<Entry[]> {
+    const { what, where, values } = ownOf(names)
+    const { rows } = await this.#client.query<Row>({ name: `bus_poll_${what}`, text: pollText(where), values: [after.tx, after.seq, ...values] })
     return rows.map(toEntry)
   }
 
-  async head(): Promise<{ readable: LogPosition | null; committed: LogPosition | null }> {
-    const { rows } = await this.#client.query<{ readable: string | null; committed: string | null }>({ name: 'bus_head', text: headText })
-    return { readable: toPosition(rows[0]!.readable), committed: toPosition(rows[0]!.committed) }
+  /** Two statements, one after the other, in one trip where the connection is pipelined. */
+  async head(after: OutboxPlace, names: readonly string[] | null): Promise<Head> {
+    const { what, where, values } = ownOf(names)
+    const [position, head] = await Promise.all([
+      this.#client.query<PositionRow>({ name: 'bus_position', text: positionText }),
+      this.#client.query<{ readable: string | null; own: string | null }>({ name: `bus_head_${what}`, text: headText(where), values: [after.tx, after.seq, ...values] }),
+    ])
+    return { position: toPosition(position.rows[0]!), readable: toPlace(head.rows[0]!.readable), own: toPlace(head.rows[0]!.own) }
+  }
+
+  /** A consumer that has never begun stands before everything. */
+  async progress(lsn: bigint): Promise<Progress> {
+    const { rows } = await this.#client.query<OutboxPlace & { target: string | null; parked_lsn: string | null }>({ name: 'bus_progress', text: progressText, values: [this.consumer, formatLsn(lsn)] })
+    const { tx, seq, target, parked_lsn: parkedLsn } = rows[0]!
+    return { cursor: { tx, seq }, target: toPlace(target), parkedLsn: parkedLsn === null ? null : parseLsn(parkedLsn) }
   }
 
   async park(entries: readonly Entry[], attempts: number, delayMs: number, error: string): Promise<void> {
-    for (const { tx, seq, message } of entries) {
-      await this.#client.query(`INSERT INTO tenfold.parked (consumer, tx, seq, id, key, message, attempts, next_at, error)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8 * interval '1 ms', $9) ON CONFLICT DO NOTHING`,
-        [this.consumer, tx, seq, message.id, message.key, JSON.stringify(message), attempts, delayMs, error])
-    }
+    const column = <T>(pick: (entry: Entry) => T) => entries.map(pick)
+    await this.#client.query({
+      name: 'bus_park', text: parkText,
+      values: [this.consumer, column(one => one.tx), column(one => one.seq), column(one => formatLsn(one.lsn)),
+        column(one => one.message.id), column(one => one.message.key), column(one => JSON.stringify(one.message)), attempts, delayMs, error],
+    })
   }
 
-  /** Keys with a message that waits for another try. */
-  async parkedKeys(): Promise<Set<string>> {
-    const { rows } = await this.#client.query<{ key: string }>({ name: 'bus_parked_keys', text: 'SELECT DISTINCT key FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NULL', values: [this.consumer] })
-    return new Set(rows.map(row => row.key))
+  /** What waits for another try: its keys, and the least LSN. */
+  async parked(): Promise<{ keys: Set<string>; lsn: bigint | null }> {
+    const { rows } = await this.#client.query<{ key: string; lsn: string }>({
+      name: 'bus_parked', text: 'SELECT key, min(lsn)::text AS lsn FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NULL GROUP BY key', values: [this.consumer],
+    })
+    const least = rows.reduce<bigint | null>((lsn, row) => lsn === null || parseLsn(row.lsn) < lsn ? parseLsn(row.lsn) : lsn, null)
+    return { keys: new Set(rows.map(row => row.key)), lsn: least }
   }
 
   /** The oldest parked message of each key whose time has come. */
   async parkedDue(): Promise<(Entry & { attempts: number })[]> {
-    const { rows } = await this.#client.query<{ tx: string; seq: string; message: Message; attempts: number; due: boolean }>({
+    const { rows } = await this.#client.query<{ tx: string; seq: string; lsn: string; message: Message; attempts: number; due: boolean }>({
       name: 'bus_parked_due', values: [this.consumer],
-      text: `SELECT DISTINCT ON (key) tx::text, seq::text, message, attempts, next_at <= now() AS due FROM tenfold.parked
+      text: `SELECT DISTINCT ON (key) tx::text, seq::text, lsn::text, message, attempts, next_at <= now() AS due FROM tenfold.parked
         WHERE consumer = $1 AND dead_at IS NULL ORDER BY key, parked.tx, parked.seq`,
     })
-    return rows.filter(row => row.due)
+    return rows.filter(row => row.due).map(row => ({ ...row, lsn: parseLsn(row.lsn) }))
   }
 
-  async unpark({ tx, seq }: LogPosition): Promise<void> {
+  async unpark({ tx, seq }: OutboxPlace): Promise<void> {
     await this.#client.query('DELETE FROM tenfold.parked WHERE consumer = $1 AND tx = $2 AND seq = $3', [this.consumer, tx, seq])
   }
 
-  async failAgain({ tx, seq }: LogPosition, attempts: number, delayMs: number, dead: boolean, error: string): Promise<void> {
+  async failAgain({ tx, seq }: OutboxPlace, attempts: number, delayMs: number, dead: boolean, error: string): Promise<void> {
     await this.#client.query(`UPDATE tenfold.parked SET attempts = $4, next_at = now() + $5 * interval '1 ms', dead_at = CASE WHEN $6 THEN now() END, error = $7
       WHERE consumer = $1 AND tx = $2 AND seq = $3`, [this.consumer, tx, seq, attempts, delayMs, dead, error])
   }
 
-  async depth(names: readonly string[] | null): Promise<Depth> {
-    const { rows } = await this.#client.query<{ waiting: string; oldest: number | null; parked: string; dead: string }>(`
-      SELECT count(*) AS waiting, extract(epoch FROM now() - min(at))::float8 * 1000 AS oldest,
-        (SELECT count(*) FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NULL) AS parked,
-        (SELECT count(*) FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NOT NULL) AS dead
-      FROM tenfold.outbox o
-      WHERE (o.tx, o.seq) > (coalesce((SELECT tx FROM tenfold.cursor WHERE consumer = $1), '0'), coalesce((SELECT seq FROM tenfold.cursor WHERE consumer = $1), 0))
-        AND CASE WHEN $2::text[] IS NULL THEN kind = 'job' ELSE kind = 'event' AND name = ANY ($2) END`, [this.consumer, names])
+  async depth(): Promise<Depth> {
+    const { rows } = await this.#client.query<{ waiting: string; oldest: number | null; parked: string; dead: string }>({ name: 'bus_depth', text: depthText, values: [this.consumer] })
     const row = rows[0]!
     return { waiting: Number(row.waiting), oldestAgeMs: Math.max(0, row.oldest ?? 0), parked: Number(row.parked), dead: Number(row.dead) }
   }
@@ -121,21 +178,10 @@ export class ConsumerStore {
   }
 }
 
-function toPosition(text: string | null): LogPosition | null {
-  const [tx, seq] = text?.split(' ') ?? []
-  return tx && seq ? { tx, seq } : null
-}
-
-/** True when `one` is at or beyond `other`. */
-export function reaches(one: LogPosition, other: LogPosition): boolean {
-  const [a, b] = [BigInt(one.tx), BigInt(other.tx)]
-  return a > b || (a === b && BigInt(one.seq) >= BigInt(other.seq))
-}
-
 function toEntry(row: Row): Entry {
-  const { tx, seq, bucket, id, kind, name, key, payload } = row
+  const { tx, seq, lsn, bucket, id, kind, name, key, payload } = row
   return {
-    tx, seq,
+    tx, seq, lsn: parseLsn(lsn),
     message: { id, kind, name, key, bucket, payload, atMs: Math.round(row.at_ms), traceparent: row.traceparent ?? undefined, runAtMs: row.run_at_ms === null ? undefined : Math.round(row.run_at_ms) },
   }
 }

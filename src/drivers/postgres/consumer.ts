@@ -1,11 +1,16 @@
 /**
  * One consumer of the bus: a loop on a connection of its own.
  *
- *   connect ─▶ lock (one process per consumer) ─▶ poll ─▶ handle ─▶ save cursor ─▶ poll …
+ *   connect ─▶ lock (one process per consumer) ─▶ look ahead ─▶ poll ─▶ handle ─▶ save cursor ─▶ look …
  *                                                  └ nothing: wait for a wake-up or pollMs
  *   a batch fails: its messages one by one; one that fails is parked with the later ones of
  *   its key and tried again after a backoff; at attemptsMax it is a dead letter.
  *   the connection ends: all of it again after a backoff
+ *
+ * What it shows, a reader learns without a statement: each look takes the position of the
+ * log first and what is committed after it, so once all of that is handled, everything is
+ * that a token before the position may have seen. (Not a token at the position itself: a
+ * commit may be on disk a moment before others can see it.)
  */
 import pg from 'pg'
 import { backoffMs } from '../../base/backoff.ts'
@@ -13,8 +18,11 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import { after, monotonicMs, sleep } from '../../base/time.ts'
 import type { Subscribed, Subscription } from '../../ports/bus.ts'
-import { ConsumerStore, reaches } from './consumer-store.ts'
-import type { Entry, LogPosition } from './consumer-store.ts'
+import type { Position } from '../../ports/database.ts'
+import { ConsumerStore } from './consumer-store.ts'
+import type { Entry } from './consumer-store.ts'
+import { firstPlace, reaches } from './log-position.ts'
+import type { OutboxPlace } from './log-position.ts'
 
 export interface ConsumerOptions {
   readonly url: string
@@ -22,10 +30,16 @@ export interface ConsumerOptions {
   readonly pollMs: number
 }
 
+interface Waiter { readonly target: OutboxPlace; readonly lsn: bigint; resolve(reached: boolean): void }
+
 /** Commits that arrive within this time share a poll, so that batches form under load. */
 const gatherMs = 2
 /** While a running transaction holds the horizon back. */
 const horizonPollMs = 3
+/** A cursor that moved over other consumers' rows only is saved this often: each save is a commit. */
+const stepSaveMs = 1_000
+/** What was learnt longer ago does not count: the connection may be to an engine that is no longer the primary. */
+const freshMs = 1_000
 const reconnect = { baseMs: 50, capMs: 1_000 }
 const lockText = `SELECT pg_try_advisory_lock(hashtextextended('tenfold consumer ' || $1, 0)) AS held`
 
@@ -34,13 +48,17 @@ export class Consumer implements Subscribed {
   readonly subscription: Subscription
   readonly #stopping = new AbortController()
   readonly #done: Promise<void>
-  #position: LogPosition = { tx: '0', seq: '0' }
-  #parked = new Set<string>()
+  #place = firstPlace
+  #saved = { place: firstPlace, atMs: 0 }
+  #parked: { keys: Set<string>; lsn: bigint | null } = { keys: new Set(), lsn: null }
+  #shown: { position: Position; atMs: number } | undefined
   #reload = false
+  /** The LSN that a reader asked for in vain: the next look should go beyond it. */
+  #asked = -1n
   #leading = false
   #woken = false
   #wake: (() => void) | undefined
-  #waiters: { target: LogPosition; resolve: () => void }[] = []
+  readonly #waiters = new Set<Waiter>()
 
   constructor(options: ConsumerOptions, subscription: Subscription) {
     this.#options = options
@@ -64,12 +82,31 @@ export class Consumer implements Subscribed {
     this.wake()
   }
 
-  /** Resolves when the position is reached; the caller bounds the wait. */
-  reached(target: LogPosition): Promise<void> {
-    if (reaches(this.#position, target) && this.#parked.size === 0) return Promise.resolve()
-    this.wake()
-    return new Promise(resolve => { this.#waiters.push({ target, resolve }) })
+  /** True when everything that the holder of this position may have seen is handled, as far as is known here. */
+  shows({ timeline, lsn }: Position): boolean {
+    const shown = this.#shown
+    return this.#leading && shown !== undefined && monotonicMs() - shown.atMs < freshMs
+      && shown.position.timeline === timeline && lsn < shown.position.lsn && !this.#holdsBack(lsn)
   }
+
+  /** Looks again soon, so that the next reader with this position need not ask the database. */
+  learn({ lsn }: Position): void {
+    if (lsn > this.#asked) this.#asked = lsn
+    this.wake()
+  }
+
+  /** Resolves with true when the place is reached and nothing is parked that was written before the LSN, with false after timeoutMs. */
+  reached(target: OutboxPlace, lsn: bigint, timeoutMs: number): Promise<boolean> {
+    if (reaches(this.#place, target) && !this.#holdsBack(lsn)) return Promise.resolve(true)
+    return new Promise(resolve => {
+      const cancel = after(timeoutMs, () => waiter.resolve(false))
+      const waiter: Waiter = { target, lsn, resolve: reached => { cancel(); this.#waiters.delete(waiter); resolve(reached) } }
+      this.#waiters.add(waiter)
+      this.wake()
+    })
+  }
+
+  #holdsBack(lsn: bigint): boolean { return this.#parked.lsn !== null && this.#parked.lsn < lsn }
 
   async stop(): Promise<void> {
     this.#stopping.abort()
@@ -79,11 +116,11 @@ export class Consumer implements Subscribed {
 
   async #run(): Promise<void> {
     for (let attempt = 1; !this.#stopping.signal.aborted; attempt++) {
-      const client = new pg.Client({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: `tenfold ${this.subscription.consumer}` })
+      const client = new pg.Client({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, pipeline: true, application_name: `tenfold ${this.subscription.consumer}` })
       client.on('error', () => {})
       try {
         await client.connect()
-        await this.#lock(client)
+        if (!await this.#lock(client)) return
         attempt = 1
         await this.#consume(new ConsumerStore(client, this.subscription.consumer))
       } catch (error) {
@@ -96,40 +133,54 @@ export class Consumer implements Subscribed {
     }
   }
 
-  async #lock(client: pg.Client): Promise<void> {
+  /** False when it is to stop before it leads. */
+  async #lock(client: pg.Client): Promise<boolean> {
     while (!this.#stopping.signal.aborted) {
       const { rows } = await client.query<{ held: boolean }>(lockText, [this.subscription.consumer])
-      if (rows[0]!.held) return
+      if (rows[0]!.held) return true
       await sleep(this.#options.pollMs, this.#stopping.signal)
     }
+    return false
   }
 
   async #consume(store: ConsumerStore): Promise<void> {
-    this.#advance(await store.cursor())
-    this.#parked = await store.parkedKeys()
+    const place = await store.begin(this.names)
+    this.#saved = { place, atMs: monotonicMs() }
+    this.#shown = undefined
+    this.#parked = await store.parked()
+    this.#advance(place)
     this.#leading = true
     while (!this.#stopping.signal.aborted) {
       this.#woken = false
-      if (this.#parked.size > 0 || this.#reload) {
+      if (this.#parked.keys.size > 0 || this.#reload) {
         this.#reload = false
         await this.#retryParked(store)
       }
-      const entries = await store.poll(this.#position, this.names, limits.batchEventsMax)
-      if (entries.length > 0) {
-        await this.#handle(store, entries)
-        await this.#save(store, entries.at(-1)!)
-        continue
-      }
-      const { readable, committed } = await store.head()
-      // Rows that are not this consumer's: step over them, so that polls and waiters see how far it is.
-      if (readable && !reaches(this.#position, readable) && !this.#woken) {
-        const more = await store.poll(this.#position, this.names, 1)
-        if (more.length === 0) await this.#save(store, readable)
-        continue
-      }
-      const heldBack = committed !== null && !reaches(this.#position, committed)
-      await this.#wait(heldBack ? horizonPollMs : this.#options.pollMs)
+      await this.#step(store)
     }
+  }
+
+  /** Looks ahead and handles what may be read; waits when there is nothing. */
+  async #step(store: ConsumerStore): Promise<void> {
+    const { position, readable, own } = await store.head(this.#place, this.names)
+    const lookedAtMs = monotonicMs()
+    if (own) {
+      const entries = await store.poll(this.#place, this.names)
+      // It is committed, and a running transaction still holds the horizon back.
+      if (entries.length === 0) return this.#wait(horizonPollMs)
+      await this.#handle(store, entries)
+      await this.#save(store, entries.at(-1)!)
+      if (reaches(this.#place, own)) this.#shown = { position, atMs: lookedAtMs }
+      return
+    }
+    this.#shown = { position, atMs: lookedAtMs }
+    if (readable && !reaches(this.#place, readable)) this.#advance(readable)
+    const stepped = !reaches(this.#saved.place, this.#place) && lookedAtMs - this.#saved.atMs > stepSaveMs
+    // On a quiet engine the log stands still just at the position asked for; a commit moves it.
+    const still = this.#asked >= position.lsn
+    this.#asked = -1n
+    if (stepped || still) await this.#save(store, this.#place)
+    if (!still) await this.#wait(this.#options.pollMs)
   }
 
   async #wait(delayMs: number): Promise<void> {
@@ -141,26 +192,32 @@ export class Consumer implements Subscribed {
       })
       this.#wake = undefined
     }
-    if (this.#woken && this.#waiters.length === 0) await sleep(gatherMs, this.#stopping.signal)
+    if (this.#woken && this.#waiters.size === 0) await sleep(gatherMs, this.#stopping.signal)
   }
 
-  async #save(store: ConsumerStore, position: LogPosition): Promise<void> {
-    await store.saveCursor(position)
-    this.#advance({ tx: position.tx, seq: position.seq })
+  async #save(store: ConsumerStore, place: OutboxPlace): Promise<void> {
+    await store.saveCursor(place)
+    this.#saved = { place, atMs: monotonicMs() }
+    this.#advance(place)
   }
 
-  #advance(position: LogPosition): void {
-    this.#position = position
-    if (this.#waiters.length === 0 || this.#parked.size > 0) return
-    const reached = this.#waiters.filter(waiter => reaches(position, waiter.target))
-    this.#waiters = this.#waiters.filter(waiter => !reached.includes(waiter))
-    for (const waiter of reached) waiter.resolve()
+  #advance({ tx, seq }: OutboxPlace): void {
+    this.#place = { tx, seq }
+    for (const waiter of this.#waiters) if (reaches(this.#place, waiter.target) && !this.#holdsBack(waiter.lsn)) waiter.resolve(true)
+  }
+
+  async #park(store: ConsumerStore, entries: readonly Entry[], attempts: number, delayMs: number, error: string): Promise<void> {
+    await store.park(entries, attempts, delayMs, error)
+    for (const { lsn, message } of entries) {
+      this.#parked.keys.add(message.key)
+      if (this.#parked.lsn === null || lsn < this.#parked.lsn) this.#parked.lsn = lsn
+    }
   }
 
   async #handle(store: ConsumerStore, entries: readonly Entry[]): Promise<void> {
-    const blocked = entries.filter(entry => this.#parked.has(entry.message.key))
-    const free = blocked.length === 0 ? entries : entries.filter(entry => !this.#parked.has(entry.message.key))
-    if (blocked.length > 0) await store.park(blocked, 0, 0, 'an earlier message of the same key failed')
+    const blocked = entries.filter(entry => this.#parked.keys.has(entry.message.key))
+    const free = blocked.length === 0 ? entries : entries.filter(entry => !this.#parked.keys.has(entry.message.key))
+    if (blocked.length > 0) await this.#park(store, blocked, 0, 0, 'an earlier message of the same key failed')
     if (free.length === 0) return
     try {
       await this.subscription.handle(free.map(entry => entry.message))
@@ -173,16 +230,17 @@ export class Consumer implements Subscribed {
   async #handleSingly(store: ConsumerStore, entries: readonly Entry[]): Promise<void> {
     for (const entry of entries) {
       if (this.#stopping.signal.aborted) throw new Error('stopping')
-      if (this.#parked.has(entry.message.key)) {
-        await store.park([entry], 0, 0, 'an earlier message of the same key failed')
+      if (this.#parked.keys.has(entry.message.key)) {
+        await this.#park(store, [entry], 0, 0, 'an earlier message of the same key failed')
         continue
       }
       const error = await this.#try(entry)
       if (error === null) continue
-      const dead = this.subscription.attemptsMax <= 1
-      await store.park([entry], 1, backoffMs(this.subscription.backoff, 1), error)
-      if (dead) await store.failAgain(entry, 1, 0, true, error)
-      else this.#parked.add(entry.message.key)
+      if (this.subscription.attemptsMax > 1) await this.#park(store, [entry], 1, backoffMs(this.subscription.backoff, 1), error)
+      else {
+        await store.park([entry], 1, 0, error)
+        await store.failAgain(entry, 1, 0, true, error)
+      }
     }
   }
 
@@ -197,8 +255,8 @@ export class Consumer implements Subscribed {
         await store.failAgain(entry, attempts, backoffMs(this.subscription.backoff, attempts), dead, error)
       }
     }
-    this.#parked = await store.parkedKeys()
-    this.#advance(this.#position)
+    this.#parked = await store.parked()
+    this.#advance(this.#place)
   }
 
   async #try(entry: Entry): Promise<string | null> {

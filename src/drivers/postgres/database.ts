@@ -6,6 +6,8 @@ import { after, monotonicMs } from '../../base/time.ts'
 import type { Database, MigrationReport, Position, Result, ServiceSchema, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
 import { Connections } from './connection.ts'
 import type { ConnectionOptions } from './connection.ts'
+import { positionText, toPosition } from './log-position.ts'
+import type { PositionRow } from './log-position.ts'
 import { migrate } from './migration.ts'
 import { isConnectionLoss, refusalOf } from './refusal.ts'
 import { claimBucket, PostgresTransaction } from './transaction.ts'
@@ -19,8 +21,17 @@ export const openPostgresDatabase = (options: ConnectionOptions): PostgresDataba
 
 const notifyDelayMs = 5
 const claimedText = 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4'
-const positionText = `
-  SELECT lsn::text, ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int AS timeline FROM pg_current_wal_flush_lsn() AS lsn`
+const pruneBatchRows = 1_000
+/** Of the oldest rows only those that every consumer has read: one that was away finds everything. */
+const pruneOutboxText = `
+  DELETE FROM tenfold.outbox WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM (SELECT ctid, at FROM tenfold.outbox
+      WHERE (tx, seq) <= (SELECT c.tx, c.seq FROM tenfold.cursor c ORDER BY c.tx, c.seq LIMIT 1)
+      ORDER BY tx, seq LIMIT $2) AS oldest
+    WHERE at < now() - $1 * interval '1 ms'))`
+const pruneText = (table: string) => `
+  DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM ${table} WHERE at < now() - $1 * interval '1 ms' LIMIT $2 FOR UPDATE SKIP LOCKED))`
 
 class Driver implements PostgresDatabase {
   readonly #options: ConnectionOptions
@@ -81,22 +92,23 @@ class Driver implements PostgresDatabase {
   }
 
   async #readPosition(): Promise<Position> {
-    const { rows } = await this.#count(() => this.#connections.owner.query<{ lsn: string; timeline: number }>({ name: 'tenfold_position', text: positionText }))
-    const [high, low] = rows[0]!.lsn.split('/') as [string, string]
-    return { shard: 0, timeline: rows[0]!.timeline, lsn: BigInt(`0x${high}`) << 32n | BigInt(`0x${low}`) }
+    const { rows } = await this.#count(() => this.#connections.owner.query<PositionRow>({ name: 'tenfold_position', text: positionText }))
+    return toPosition(rows[0]!)
   }
 
   async prune(): Promise<number> {
-    const statements: [string, number][] = [
-      // Only what every consumer has read: a consumer that was away finds everything.
-      [`DELETE FROM tenfold.outbox WHERE at < now() - $1 * interval '1 ms'
-          AND (tx, seq) <= (SELECT tx, seq FROM tenfold.cursor ORDER BY tx, seq LIMIT 1)`, limits.outboxRetentionMs],
-      [`DELETE FROM tenfold.inbox WHERE at < now() - $1 * interval '1 ms'`, limits.inboxRetentionMs],
-      [`DELETE FROM tenfold.idempotency WHERE at < now() - $1 * interval '1 ms'`, limits.idempotencyRetentionMs],
-    ]
-    let removed = 0
-    for (const [text, ageMs] of statements) removed += (await this.#connections.owner.query(text, [ageMs])).rowCount ?? 0
-    return removed
+    return await this.#pruneOne(pruneOutboxText, limits.outboxRetentionMs)
+      + await this.#pruneOne(pruneText('tenfold.inbox'), limits.inboxRetentionMs)
+      + await this.#pruneOne(pruneText('tenfold.idempotency'), limits.idempotencyRetentionMs)
+  }
+
+  /** In small transactions: a long one would hold the horizon back, and every consumer with it. */
+  async #pruneOne(text: string, ageMs: number): Promise<number> {
+    for (let total = 0; ;) {
+      const { rowCount } = await this.#count(() => this.#connections.owner.query(text, [ageMs, pruneBatchRows]))
+      total += rowCount ?? 0
+      if ((rowCount ?? 0) < pruneBatchRows) return total
+    }
   }
 
   async healthy(): Promise<boolean> {

@@ -26,14 +26,15 @@ const obeyMs = 100
 const retry = { baseMs: 400, capMs: 300_000 }
 const reconnect = { baseMs: 50, capMs: 1_000 }
 
-// Of one serial text only the oldest job that is not dead may run.
+// Of one serial text only the oldest job that is not dead may run. ANY (ARRAY …) and not IN:
+// a plan made for any number of jobs would read the whole table.
 const claimText = `
   UPDATE tenfold.job SET worker = $1, leased_until = now() + $2 * interval '1 ms', attempts = attempts + 1
-  WHERE id IN (
+  WHERE id = ANY (ARRAY(
     SELECT id FROM tenfold.job j
     WHERE dead_at IS NULL AND run_at <= now() AND name = ANY ($3) AND (worker IS NULL OR leased_until < now())
       AND (serial IS NULL OR NOT EXISTS (SELECT FROM tenfold.job o WHERE o.serial = j.serial AND o.dead_at IS NULL AND o.seq < j.seq))
-    ORDER BY run_at, seq LIMIT $4 FOR UPDATE SKIP LOCKED)
+    ORDER BY run_at, seq LIMIT $4 FOR UPDATE SKIP LOCKED))
   RETURNING *`
 const renewText = `UPDATE tenfold.job SET leased_until = now() + $2 * interval '1 ms' WHERE worker = $1 AND id = ANY ($3)`
 const doneText = 'DELETE FROM tenfold.job WHERE id = $1 AND worker = $2'
@@ -124,18 +125,18 @@ export class JobWorker implements Working {
     const handled = Promise.resolve().then(() => this.#work.handle({ job: jobOf(row), attempt: row.attempts, signal }))
       .then(() => 'done' as const, (error: unknown) => ({ error }))
     const outcome = await Promise.race([handled, cut])
-    if (outcome === 'done') return this.#settle(doneText, [row.id, this.#id])
-    if (outcome === 'cut' || signal.aborted) return this.#settle(giveBackText, [row.id, this.#id])
+    if (outcome === 'done') return this.#settle('job_done', doneText, [row.id, this.#id])
+    if (outcome === 'cut' || signal.aborted) return this.#settle('job_give_back', giveBackText, [row.id, this.#id])
     const message = String((outcome.error as Error | null)?.message ?? outcome.error)
     this.#options.log.warn({ err: outcome.error, job: row.name, id: row.id, attempt: row.attempts, attemptsMax: row.attempts_max }, 'a job failed')
-    await this.#settle(failText, [row.id, this.#id, message, backoffMs(retry, row.attempts)])
+    await this.#settle('job_fail', failText, [row.id, this.#id, message, backoffMs(retry, row.attempts)])
   }
 
   /** Writes down how an attempt ended, trying again while the lease may still be ours. */
-  async #settle(text: string, values: unknown[]): Promise<void> {
+  async #settle(name: string, text: string, values: unknown[]): Promise<void> {
     for (let attempt = 1; attempt <= 8; attempt++) {
       try {
-        await this.#options.pool.query({ text, values })
+        await this.#options.pool.query({ name, text, values })
         return
       } catch (error) {
         this.#options.log.debug({ err: error }, 'the outcome of a job could not be written yet')
@@ -146,7 +147,7 @@ export class JobWorker implements Working {
 
   async #renew(): Promise<void> {
     if (this.#running.size === 0) return
-    await this.#options.pool.query(renewText, [this.#id, leaseMs, [...this.#running.keys()]]).catch((error: unknown) => this.#options.log.debug({ err: error }, 'leases could not be renewed'))
+    await this.#options.pool.query({ name: 'job_renew', text: renewText, values: [this.#id, leaseMs, [...this.#running.keys()]] }).catch((error: unknown) => this.#options.log.debug({ err: error }, 'leases could not be renewed'))
   }
 
   /** Hears of jobs that other processes enqueued; without it they are found by polling. */

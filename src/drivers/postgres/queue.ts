@@ -68,7 +68,7 @@ class PostgresQueue implements Queue {
       if (Buffer.byteLength(text) > limits.payloadBytesMax) throw fault('PAYLOAD_TOO_LARGE', `the payload of ${name} is larger than ${limits.payloadBytesMax} bytes: put the rest in a table and send its id`)
       return text
     })
-    await this.#query(enqueueText, [
+    await this.#query({ name: 'queue_enqueue', text: enqueueText }, [
       jobs.map(job => job.id), jobs.map(job => job.name), payloads, jobs.map(job => job.serial ?? null),
       jobs.map(job => job.runAtMs === undefined ? null : new Date(job.runAtMs)), jobs.map(job => job.attemptsMax),
     ])
@@ -101,9 +101,10 @@ class PostgresQueue implements Queue {
     return rows.length > 0
   }
 
-  async #query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {
+  /** Prepared when it has a name. */
+  async #query<Row extends pg.QueryResultRow>(statement: string | { name: string; text: string }, values: unknown[] = []): Promise<Row[]> {
     if (this.#closed) throw fault('UNAVAILABLE', 'the queue is closed')
-    const { rows } = await this.#pool.query<Row>(text, values).catch((error: unknown) => { throw refusalOf(error) })
+    const { rows } = await this.#pool.query<Row>(typeof statement === 'string' ? { text: statement, values } : { ...statement, values }).catch((error: unknown) => { throw refusalOf(error) })
     return rows
   }
 }

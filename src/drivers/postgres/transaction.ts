@@ -18,13 +18,13 @@ const claimText = `
   ON CONFLICT (bucket, service, scope, value) DO NOTHING`
 const claimOwnerText = 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4'
 const unclaimText = 'DELETE FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4 AND owner = $5'
-const recallText = 'SELECT fingerprint, answer FROM tenfold.idempotency WHERE bucket = $1 AND scope = $2 AND key = $3'
+const recallText = 'SELECT fingerprint, answer FROM tenfold.idempotency WHERE bucket = $1 AND service = $2 AND scope = $3 AND key = $4'
 const rememberText = `
-  INSERT INTO tenfold.idempotency (bucket, scope, key, fingerprint, answer) VALUES ($1, $2, $3, $4, $5)
-  ON CONFLICT (bucket, scope, key) DO NOTHING`
+  INSERT INTO tenfold.idempotency (bucket, service, scope, key, fingerprint, answer) VALUES ($1, $2, $3, $4, $5, $6)
+  ON CONFLICT (bucket, service, scope, key) DO NOTHING`
 const firstSeenText = `
-  INSERT INTO tenfold.inbox (bucket, consumer, id)
-  SELECT bucket, $2, id FROM unnest($1::smallint[], $3::uuid[]) AS message (bucket, id)
+  INSERT INTO tenfold.inbox (bucket, service, consumer, id)
+  SELECT bucket, $2, $3, id FROM unnest($1::smallint[], $4::uuid[]) AS message (bucket, id)
   ON CONFLICT DO NOTHING RETURNING id`
 export const appendText = `
   INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at, traceparent, run_at)
@@ -80,17 +80,17 @@ export class PostgresTransaction implements Transaction {
   }
 
   async recall(scope: string, key: string): Promise<Remembered | null> {
-    const { rows } = await this.query<Remembered>({ text: recallText, values: [this.bucket ?? 0, scope, key] })
+    const { rows } = await this.query<Remembered>({ text: recallText, values: [this.bucket ?? 0, this.#scope.service, scope, key] })
     return rows[0] ?? null
   }
 
   async remember(scope: string, key: string, { fingerprint, answer }: Remembered): Promise<void> {
-    const { affected } = await this.query({ text: rememberText, values: [this.bucket ?? 0, scope, key, fingerprint, JSON.stringify(answer)] })
+    const { affected } = await this.query({ text: rememberText, values: [this.bucket ?? 0, this.#scope.service, scope, key, fingerprint, JSON.stringify(answer)] })
     if (affected === 0) throw fault('IDEMPOTENCY_IN_FLIGHT')
   }
 
   async firstSeen(consumer: string, messages: readonly Pick<Message, 'id' | 'bucket'>[]): Promise<Set<string>> {
-    const { rows } = await this.query<{ id: string }>({ text: firstSeenText, values: [messages.map(one => one.bucket), consumer, messages.map(one => one.id)] })
+    const { rows } = await this.query<{ id: string }>({ text: firstSeenText, values: [messages.map(one => one.bucket), this.#scope.service, consumer, messages.map(one => one.id)] })
     return new Set(rows.map(row => row.id))
   }
 

@@ -41,6 +41,13 @@ export async function dataFolderLock(dataFolder: string): Promise<DataFolderLock
   throw fault('DATA_FOLDER_IN_USE', `several processes claim the data folder ${folder} at once: start one only`)
 }
 
+/** True while a deployment has claimed the folder. */
+export async function isDataFolderInUse(dataFolder: string): Promise<boolean> {
+  const text = await readFile(path.join(dataFolder, 'tenfold.pid'), 'utf8').catch(() => null)
+  const holder = text === null ? null : holderOf(text)
+  return holder !== null && isLiving(holder)
+}
+
 function inUse(folder: string, pid: number): Error {
   return fault('DATA_FOLDER_IN_USE', `the data folder ${folder} is used by the process ${pid}: stop that one (kill ${pid}), or give this start another folder (TENFOLD_DATA=/another/folder)`)
 }

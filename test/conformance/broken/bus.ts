@@ -1,10 +1,10 @@
-/** A bus whose cursor is the sequence number alone: what commits late is passed over. The suite must find it. */
+/** Buses that are wrong on purpose: the suite must notice. */
 import pg from 'pg'
 import { silentLogger } from '../../../src/base/log.ts'
 import { sleep } from '../../../src/base/time.ts'
 import { openPostgresBus } from '../../../src/drivers/postgres/bus.ts'
 import type { Bus, Subscribed, Subscription } from '../../../src/ports/bus.ts'
-import type { Message } from '../../../src/ports/database.ts'
+import type { Message, Position } from '../../../src/ports/database.ts'
 
 const pollText = `
   SELECT seq, bucket, id, kind, name, key, payload, (extract(epoch FROM at) * 1000)::float8 AS "atMs"
@@ -19,6 +19,7 @@ async function follow(pool: pg.Pool, subscription: Subscription, signal: AbortSi
   }
 }
 
+/** Its cursor is the sequence number alone: what commits late is passed over. */
 export function naiveBus(url: string): Bus {
   const bus = openPostgresBus({ url, log: silentLogger })
   const pool = new pg.Pool({ connectionString: url, max: 4 })
@@ -42,3 +43,14 @@ export function naiveBus(url: string): Bus {
     })(),
   }
 }
+
+const readingAs = (url: string, change: (position: Position | undefined) => Position | undefined): Bus => {
+  const bus = openPostgresBus({ url, log: silentLogger })
+  return { ...bus, caughtUp: (consumer, timeoutMs, position) => bus.caughtUp(consumer, timeoutMs, change(position)) }
+}
+
+/** Takes every token for one that has seen nothing. */
+export const trustingBus = (url: string): Bus => readingAs(url, position => position && { ...position, lsn: 0n })
+
+/** Takes every token for one that has seen everything. */
+export const anxiousBus = (url: string): Bus => readingAs(url, () => undefined)
