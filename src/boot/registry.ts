@@ -36,7 +36,8 @@ export function driversOf(ports: Ports, databaseUrl: string, log: Logger): Engin
   }
   return {
     database,
-    cache: openMemoryCache({ bytesMax: ports.cache.bytesMax }),
+    // 'none': a budget that no entry fits into.
+    cache: openMemoryCache({ bytesMax: ports.cache.driver === 'none' ? 1 : ports.cache.bytesMax }),
     queue: openPostgresQueue({ url: databaseUrl, log }),
     bus: openPostgresBus({ url: databaseUrl, log, onAppended: database.onAppended }),
     leases: openPostgresLeases({ url: databaseUrl, log }),

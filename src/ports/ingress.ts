@@ -8,8 +8,10 @@
  * - A body that is not acceptable JSON never reaches `handle`: it is answered with `refuse`.
  * - `drain`: no new connection is accepted, each answer says `Connection: close`, running
  *   requests finish, no idle connection is reset; resolves when all are gone or graceMs is over.
+ *   An idle connection may be used once more within lingerMs: its client may be about to.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { ErrorCode } from '../base/errors.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -63,8 +65,8 @@ export interface IngressHandler {
 export interface ListenOptions {
   readonly host: string
   readonly port: number
-  /** A listening socket handed down by a supervisor, instead of host and port. */
-  readonly handle?: unknown
+  /** True: a supervisor listens there, and `take` gets the connections it accepts. */
+  readonly handedDown?: boolean | undefined
   readonly routes: readonly Route[]
   readonly mounts: readonly Mount[]
   readonly handler: IngressHandler
@@ -75,7 +77,9 @@ export interface ListenOptions {
 export interface Listening {
   readonly url: string
   readonly port: number
-  drain(graceMs: number): Promise<void>
+  /** Serves a connection that was accepted elsewhere and of which nothing has been read. */
+  take(connection: Socket): void
+  drain(graceMs: number, lingerMs?: number): Promise<void>
   close(): Promise<void>
 }
 

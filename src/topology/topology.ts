@@ -8,15 +8,20 @@ import type { Application, ServiceName } from '../model/app.ts'
 /** A value, or the environment variable that holds it. */
 export type FromEnvironment = { readonly env: string }
 
+/** What a process does for its services: answer requests; deliver events, run jobs and schedules; or both. */
+export type Role = 'everything' | 'requests' | 'background'
+
 export interface ProcessTopology<Name extends string = string> {
   /** 'everything', or the services this process runs. */
   readonly runs: 'everything' | readonly Name[]
-  readonly replicas: number
+  readonly does: Role
+  /** 'cores': one for each core of the machine. */
+  readonly replicas: number | 'cores'
 }
 
 export interface Ports {
   readonly database: { readonly driver: 'postgres'; readonly embedded: true } | { readonly driver: 'postgres'; readonly url: string | FromEnvironment }
-  readonly cache: { readonly driver: 'memory'; readonly bytesMax: number }
+  readonly cache: { readonly driver: 'none' } | { readonly driver: 'memory'; readonly bytesMax: number }
   readonly queue: { readonly driver: 'postgres'; readonly concurrency: number }
   readonly bus: { readonly driver: 'postgres' }
   readonly lease: { readonly driver: 'postgres' }

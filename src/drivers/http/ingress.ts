@@ -25,15 +25,18 @@ const standardTimes: GuardTimes = {
   connectionsCheckingIntervalMs: limits.connectionsCheckingIntervalMs,
 }
 
-interface State { inFlight: number; draining: boolean }
+/** So long an idle connection may be used once more, unless told otherwise. */
+const lingerStandardMs = 50
+
+interface State { inFlight: number; connections: number; draining: boolean }
 
 export function openHttpIngress({ log, times = standardTimes }: { readonly log: Logger; readonly times?: GuardTimes }): Ingress {
   return {
     async listen(options) {
-      const state: State = { inFlight: 0, draining: false }
+      const state: State = { inFlight: 0, connections: 0, draining: false }
       const fastify = createFastify(options, state, log, times)
       await fastify.ready()
-      const port = await bind(fastify.server, options)
+      const port = options.handedDown ? serveHandedDown(fastify.server, options.port) : await bind(fastify.server, options)
       return listening(fastify, options.host, port, state)
     },
   }
@@ -45,7 +48,7 @@ function createFastify(options: ListenOptions, state: State, log: Logger, times:
     logger: false, exposeHeadRoutes: true, return503OnClosing: false, requestIdHeader: false,
     bodyLimit: limits.bodyBytesMax, routerOptions: { maxParamLength: 1_024, querystringParser: parseQuery },
     frameworkErrors: (error, request, reply) => { void send(reply, handler.refuse('BAD_REQUEST', error.message, request.headers), state) },
-    serverFactory: listener => createServer(listener, options.mounts, times),
+    serverFactory: listener => createServer(listener, options.mounts, times, state),
   })
   fastify.removeAllContentTypeParsers()
   fastify.addContentTypeParser(/^application\/([\w.-]+\+)?json\b/i, { parseAs: 'string' }, (_request, body, done) => {
@@ -74,9 +77,8 @@ function addRoute(fastify: FastifyInstance, { method, path, bodyBytesMax, name }
     onRequest(request, reply, done) {
       const refusal = handler.admit(name, request.headers)
       if (refusal) return void send(reply, refusal, state)
-      state.inFlight++
       // 'close' comes once for every response, whether it was sent or the connection went away.
-      reply.raw.once('close', () => { state.inFlight--; handler.ended(name) })
+      reply.raw.once('close', () => handler.ended(name))
       done()
     },
     async handler(request, reply) {
@@ -152,13 +154,11 @@ function methodsByPath(routes: readonly Route[]): (url: string) => string[] | nu
   }
 }
 
-function bind(server: http.Server, { host, port, handle }: ListenOptions): Promise<number> {
+function bind(server: http.Server, { host, port }: ListenOptions): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(error.code === 'EADDRINUSE'
       ? fault('USAGE', `port ${port} is taken: stop what listens there, or set PORT to another one`) : error))
-    const done = () => resolve((server.address() as net.AddressInfo).port)
-    if (handle) server.listen(handle, done)
-    else server.listen(port, host, done)
+    server.listen(port, host, () => resolve((server.address() as net.AddressInfo).port))
   })
 }
 
@@ -172,12 +172,14 @@ function listening(fastify: FastifyInstance, host: string, port: number, state: 
   }
   return {
     url: `http://${host}:${port}`, port,
-    async drain(graceMs) {
+    take: connection => take(server, connection, state),
+    async drain(graceMs, lingerMs = lingerStandardMs) {
       stopAccepting()
       const deadlineMs = monotonicMs() + graceMs
       while (state.inFlight > 0 && monotonicMs() < deadlineMs) await sleep(5)
       // A client that is about to use its idle connection gets its answer before it is closed.
-      await sleep(Math.min(50, Math.max(0, deadlineMs - monotonicMs())))
+      const lingerUntilMs = Math.min(monotonicMs() + lingerMs, deadlineMs)
+      while (state.connections > 0 && monotonicMs() < lingerUntilMs) await sleep(5)
       server.closeIdleConnections()
       while (state.inFlight > 0 && monotonicMs() < deadlineMs) await sleep(5)
     },
@@ -187,4 +189,18 @@ function listening(fastify: FastifyInstance, host: string, port: number, state: 
       await fastify.close().catch(() => {})
     })(),
   }
+}
+
+function serveHandedDown(server: http.Server, port: number): number {
+  // Node starts to look at its time-outs with this event.
+  server.emit('listening')
+  return port
+}
+
+/** What net.Server does for a connection that it accepts itself. */
+function take(server: http.Server, connection: net.Socket, state: State): void {
+  if (state.connections >= limits.connectionsMax) return void connection.destroy()
+  connection.allowHalfOpen = true
+  connection.setNoDelay(true)
+  server.emit('connection', connection)
 }

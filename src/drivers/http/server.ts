@@ -16,7 +16,10 @@ export interface GuardTimes {
   readonly connectionsCheckingIntervalMs: number
 }
 
-export function createServer(listener: RequestListener, mounts: readonly Mount[], times: GuardTimes): http.Server {
+/** What the server tells of itself, and is told: while it drains, every answer is the last of its connection. */
+export interface ServerState { inFlight: number; connections: number; readonly draining: boolean }
+
+export function createServer(listener: RequestListener, mounts: readonly Mount[], times: GuardTimes, state: ServerState): http.Server {
   const server = http.createServer({
     headersTimeout: times.headersTimeoutMs,
     requestTimeout: times.requestTimeoutMs,
@@ -25,6 +28,9 @@ export function createServer(listener: RequestListener, mounts: readonly Mount[]
     maxHeaderSize: limits.headerBytesMax,
     insecureHTTPParser: false,
   }, (request, response) => {
+    state.inFlight++
+    response.once('close', () => { state.inFlight-- })
+    if (state.draining) response.setHeader('connection', 'close')
     const complaint = complaintAbout(request)
     if (complaint) return refuse(response, complaint)
     const mount = mounts.length > 0 ? mounts.find(one => isBelow(request.url ?? '/', one.prefix)) : undefined
@@ -33,6 +39,10 @@ export function createServer(listener: RequestListener, mounts: readonly Mount[]
   })
   server.maxHeadersCount = limits.headersMax
   server.maxConnections = limits.connectionsMax
+  server.on('connection', connection => {
+    state.connections++
+    connection.once('close', () => { state.connections-- })
+  })
   server.on('clientError', answerClientError)
   return server
 }
