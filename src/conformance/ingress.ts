@@ -139,13 +139,13 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     await listening.close()
   },
   'drain finishes what runs and resets nobody': async ({ ingress }) => {
-    const { listening } = await serve(ingress, { handle: async () => { await sleep(100); return plain(200, 'fine') } })
+    const { listening, counts } = await serve(ingress, { handle: async () => { await sleep(100); return plain(200, 'fine') } })
     const agent = new http.Agent({ keepAlive: true })
     const get = () => new Promise<{ status: number; connection: string | undefined }>((resolve, reject) => {
       http.get(`${listening.url}/things/1`, { agent }, response => { response.resume(); resolve({ status: response.statusCode!, connection: response.headers.connection }) }).on('error', reject)
     })
     const running = [get(), get(), get()]
-    await sleep(30)
+    while (counts.admitted < running.length) await sleep(5)
     await listening.drain(2_000)
     assert.deepEqual(await Promise.all(running), Array.from({ length: 3 }, () => ({ status: 200, connection: 'close' })))
     await assert.rejects(get(), 'nobody listens any more')
