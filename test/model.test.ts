@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { z } from 'zod'
 import { application, service } from '../src/index.ts'
 import { checkApplication } from '../src/model/manifest.ts'
-import { checkTopology } from '../src/topology/plan.ts'
+import { checkTopology, planOf } from '../src/topology/plan.ts'
 import type { Topology } from '../src/index.ts'
 import monolith from '../examples/conduit/topologies/1-monolith.ts'
 
@@ -34,8 +34,26 @@ for (const [what, message, build] of faulty) test(`found: ${what}`, () => { asse
 test('a topology that cannot keep the invariants is refused (I10)', () => {
   const one = service('one')
   const app = application('test', { services: { one: { one } } })
-  const two: Topology = { ...monolith, processes: { app: { runs: 'everything', replicas: 2 } } }
+  const two: Topology = { ...monolith, processes: { app: { runs: 'everything', does: 'everything', replicas: 2 } } }
   assert.deepEqual(checkTopology(app, monolith as Topology), [])
   assert.match(checkTopology(app, two).join('\n'), /no invalidation between them/)
-  assert.match(checkTopology(app, { ...monolith, processes: { app: { runs: ['tow'], replicas: 1 } } }).join('\n'), /runs 'tow', which the application does not have; it has one[\s\S]*no process runs 'one'/)
+  assert.match(checkTopology(app, { ...monolith, processes: { app: { runs: ['tow'], does: 'everything', replicas: 1 } } }).join('\n'), /runs 'tow', which the application does not have; it has one[\s\S]*no process runs 'one'/)
+})
+
+test('a topology whose processes leave work undone is refused', () => {
+  const app = application('test', { services: { } })
+  const faultsOf = (processes: Topology['processes'], cache: Topology['ports']['cache'] = { driver: 'none' }) => checkTopology(app, { ...monolith, processes, ports: { ...monolith.ports, cache } }).join('\n')
+  const web = { runs: 'everything', does: 'requests', replicas: 'cores' } as const
+  const worker = { runs: 'everything', does: 'background', replicas: 1 } as const
+  assert.equal(faultsOf({ web, worker }), '')
+  assert.match(faultsOf({ web }), /no process delivers events and runs jobs/)
+  assert.match(faultsOf({ worker }), /no process answers requests/)
+  assert.match(faultsOf({ app: { runs: 'everything', replicas: 1 } as never }), /does is undefined; write one of 'everything', 'requests', 'background'/)
+  assert.match(faultsOf({ web: { ...web, does: 'everything' } }, { driver: 'memory', bytesMax: 1_000_000 }), /no invalidation between them/)
+})
+
+test('a plan counts the processes that share the engines', () => {
+  const app = application('test', { services: { } })
+  const plan = planOf(app, 'test', { ...monolith, processes: { web: { runs: 'everything', does: 'requests', replicas: 'cores' }, worker: { runs: 'everything', does: 'background', replicas: 2 } } }, 6)
+  assert.deepEqual([plan.processCount, plan.processes.map(one => `${one.name} ${one.does} ${one.replicas}`)], [8, ['web requests 6', 'worker background 2']])
 })

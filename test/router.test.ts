@@ -25,7 +25,7 @@ test('requests of one route that end out of order give back their own tickets', 
   let atMs = 0
   t.after(installClock({ ...systemClock, monotonicMs: () => atMs }))
   const limiter = new Recording()
-  const router = createRouter({ app, limiter, log: silentLogger, pages: new Map(), isDraining: () => false, dispatcher: { dispatch: async () => ({ output: {} }) } })
+  const router = createRouter({ app, limiter, log: silentLogger, pages: new Map(), isDraining: () => false, dispatcher: { answer: async () => ({ output: {}, kept: null, token: undefined }) } })
   const slow = router.admit(head)
   atMs = 500
   const quick = router.admit(head)

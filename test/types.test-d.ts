@@ -141,8 +141,8 @@ export const useClient = async (): Promise<void> => {
 
 const { ports } = monolith
 const base = { about: '', outgrow: '', users: [1, 2], ports } as const
-export const everything = { ...base, processes: { app: { runs: 'everything', replicas: 1 } } } as const satisfies Topology<typeof app>
-export const divided = { ...base, processes: { web: { runs: ['shop'], replicas: 1 }, back: { runs: ['stock', 'shop'], replicas: 2 } } } as const satisfies Topology<typeof app>
+export const everything = { ...base, processes: { app: { runs: 'everything', does: 'everything', replicas: 1 } } } as const satisfies Topology<typeof app>
+export const divided = { ...base, processes: { web: { runs: ['shop'], does: 'everything', replicas: 1 }, back: { runs: ['stock', 'shop'], does: 'everything', replicas: 2 } } } as const satisfies Topology<typeof app>
 // @ts-expect-error: the application has no service of this name
 export const mistyped = { ...base, processes: { web: { runs: ['shpo'], replicas: 1 } } } as const satisfies Topology<typeof app>
 // @ts-expect-error: no such driver

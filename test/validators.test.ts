@@ -69,7 +69,7 @@ async function ofVendor(t: TestContext, url: string, vendor: string): Promise<vo
 test('validators', async t => {
   const running = await bootApplication(app)
   t.after(() => running.close())
-  const { url } = running
+  const url = running.url!
   for (const vendor of ['valibot', 'arktype']) await ofVendor(t, url, vendor)
   await t.test('defaults and transforms of a query string', async () => {
     assert.deepEqual(await send(url, 'GET', '/valibot/page'), { status: 200, body: { limit: '20' } })

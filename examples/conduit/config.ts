@@ -1,5 +1,5 @@
 /** What Conduit takes from its environment. The JWT secret is made once and kept in the data folder unless it is given. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { jwt } from 'tenfold'
@@ -12,10 +12,12 @@ function secret(): string {
   const file = path.join(dataFolder(), 'conduit-jwt-secret')
   if (!existsSync(file)) {
     mkdirSync(dataFolder(), { recursive: true })
-    // Two processes may start at once: the first to write decides.
-    try { writeFileSync(file, randomBytes(48).toString('base64url'), { mode: 0o600, flag: 'wx' }) } catch (error) {
+    // Processes may start at once: the first decides, and a link shows the file whole or not at all.
+    const draft = `${file}.${randomBytes(6).toString('hex')}`
+    writeFileSync(draft, randomBytes(48).toString('base64url'), { mode: 0o600 })
+    try { linkSync(draft, file) } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
+    } finally { rmSync(draft) }
   }
   return readFileSync(file, 'utf8')
 }

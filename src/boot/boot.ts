@@ -3,8 +3,10 @@
  * floor where drivers meet the runtime.
  *
  *   check ─▶ open engines ─▶ migrate ─▶ consumers, worker, scheduler ─▶ listen
+ *   A process that only answers requests leaves out the third, one that only does the rest the last.
  *   stop: drain the ingress ─▶ stop what works ─▶ close engines
  */
+import type { Socket } from 'node:net'
 import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
 import { limits } from '../base/limits.ts'
@@ -13,7 +15,7 @@ import { every } from '../base/time.ts'
 import type { Application } from '../model/app.ts'
 import { assertApplication } from '../model/manifest.ts'
 import { nodeHandlerOf } from '../model/mount.ts'
-import type { Mount } from '../ports/ingress.ts'
+import type { Listening, Mount } from '../ports/ingress.ts'
 import type { Call } from '../ports/transport.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
 import { startConsumers } from '../runtime/consumers.ts'
@@ -21,12 +23,13 @@ import { Invalidation } from '../runtime/invalidation.ts'
 import { Limiter } from '../runtime/limiter.ts'
 import { QueryCache } from '../runtime/query-cache.ts'
 import { createRouter } from '../runtime/router.ts'
+import type { RouterOptions } from '../runtime/router.ts'
 import { Session } from '../runtime/session.ts'
 import { routesOf } from '../runtime/target.ts'
 import { tokenCodec } from '../runtime/token.ts'
 import { startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
 import { checkTopology } from '../topology/plan.ts'
-import type { Topology } from '../topology/topology.ts'
+import type { Role, Topology } from '../topology/topology.ts'
 import { readMigrations } from './migrations.ts'
 import { pageRoutes, pagesOf } from './pages.ts'
 import { driversOf } from './registry.ts'
@@ -41,12 +44,12 @@ export interface BootOptions {
   readonly log: Logger
   readonly host: string
   readonly port: number
-  /** A listening socket handed down by a supervisor. */
-  readonly handle?: unknown
-  /** False leaves consumers, relay, worker and scheduler to the other processes. */
-  readonly background?: boolean
-  /** False answers `invoke` only; url is then empty. */
-  readonly listen?: boolean
+  /** Everything unless told otherwise; 'calls' answers `invoke` only, for a seed beside a deployment. */
+  readonly does?: Role | 'calls'
+  /** How many processes share the engines; one unless told otherwise. */
+  readonly processCount?: number
+  /** True: a supervisor listens, and `take` gets its connections. */
+  readonly handedDown?: boolean
   readonly limiterEnabled?: boolean
   readonly acknowledgeAfterCommit?: boolean
   /** False: kept answers are given without looking at what a session has seen. For negative controls. */
@@ -54,12 +57,16 @@ export interface BootOptions {
 }
 
 export interface Running {
-  readonly url: string
+  /** Null in a process that answers no requests. */
+  readonly url: string | null
   readonly engines: Engines
   readonly limiter: Limiter
   /** Calls an intent as the runtime itself: for seeds and tests. */
   invoke(call: Pick<Call, 'intent' | 'input'> & { readonly caller?: Call['metadata']['caller'] }): Promise<unknown>
-  stop(): Promise<void>
+  /** Serves a connection that the supervisor accepted. */
+  take(connection: Socket): void
+  /** Drains; idle connections may be used once more within lingerMs. */
+  stop(lingerMs?: number): Promise<void>
 }
 
 export async function boot(options: BootOptions): Promise<Running> {
@@ -77,7 +84,7 @@ export async function boot(options: BootOptions): Promise<Running> {
 }
 
 async function start(options: BootOptions, closers: Closers): Promise<Running> {
-  const { app, topology, log } = options
+  const { app, topology, log, does = 'everything' } = options
   const services = app.services.map(one => one.name)
   const engines = driversOf(topology.ports, options.databaseUrl, log)
   const { database, bus, queue, transport, cache, broadcast, leases } = engines
@@ -95,23 +102,31 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const surroundings = { app, database, bus, transport, log, invalidation }
   const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit })
   transport.serve(services, call => dispatcher.dispatch(call))
-  if (options.background !== false) await startBackground(options, engines, services, invalidation, closers)
+  if (does === 'everything' || does === 'background') await startBackground(options, engines, services, invalidation, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
-  if (options.listen === false) return { url: '', engines, limiter, stop: () => closers.close(), invoke: call => invoke(dispatcher, call) }
-  let draining = false
-  const listening = await engines.ingress.listen({
-    host: options.host, port: options.port, handle: options.handle, corsOrigins: app.options.corsOrigins ?? [],
-    routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app),
-    handler: createRouter({ app, dispatcher, cache: queryCache, hasCdn: false, limiter, log, pages: pagesOf(app, database), isDraining: () => draining }),
-  })
-  closers.add(() => listening.close())
+  const listening = does === 'everything' || does === 'requests' ? await listen(options, engines, { dispatcher, cache: queryCache, limiter }, closers) : null
   let stopping: Promise<void> | undefined
-  const stop = async () => {
-    draining = true
-    await listening.drain(limits.drainMs)
+  const stop = async (lingerMs?: number) => {
+    await listening?.drain(limits.drainMs, lingerMs)
     await closers.close()
   }
-  return { url: listening.url, engines, limiter, stop: () => stopping ??= stop(), invoke: call => invoke(dispatcher, call) }
+  return {
+    url: listening?.url ?? null, engines, limiter, invoke: call => invoke(dispatcher, call),
+    take: connection => listening ? listening.take(connection) : connection.destroy(),
+    stop: lingerMs => stopping ??= stop(lingerMs),
+  }
+}
+
+async function listen({ app, log, ...options }: BootOptions, { ingress, database }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter'>, closers: Closers): Promise<Listening> {
+  let closing = false
+  const listening = await ingress.listen({
+    host: options.host, port: options.port, handedDown: options.handedDown, corsOrigins: app.options.corsOrigins ?? [],
+    routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app),
+    // What arrives while it drains is answered: only when the time for that is over is it refused.
+    handler: createRouter({ ...inner, app, log, pages: pagesOf(app, database), isDraining: () => closing }),
+  })
+  closers.add(() => { closing = true; return listening.close() })
+  return listening
 }
 
 async function migrate(app: Application, { database }: Engines): Promise<void> {

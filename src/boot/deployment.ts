@@ -2,6 +2,7 @@
  * A deployment on this machine: the data folder, the embedded Postgres if the topology has
  * one, and the processes. `tenfold start` is this, and a name for the terminal.
  */
+import { createHmac } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -40,6 +41,10 @@ export interface Deployment {
   readonly url: string
   readonly databaseUrl: string
   readonly orchestrator: Orchestrator
+  /** Whoever shows it may change the deployment: see adminTokenOf. */
+  readonly adminToken: string
+  /** Replaces every process, one at a time, by one that runs the source as it is now; no request fails. */
+  restart(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -63,17 +68,34 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const port = options.port ?? topology.ports.ingress.port
   const orchestrator = openProcessOrchestrator({ log: options.log })
   closers.add(() => orchestrator.stop(limits.drainMs))
-  await orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
+  let generation = 1
+  const apply = () => orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
     name: process.name, replicas: process.replicas,
     command: [processFile],
-    listen: { host: options.host, port },
+    listen: process.does === 'background' ? undefined : { host: options.host, port },
     env: {
       ...options.env, TENFOLD_APP: options.appFile, TENFOLD_TOPOLOGY: options.topologyFile, TENFOLD_DATABASE_URL: databaseUrl,
       TENFOLD_SECRET: secret, TENFOLD_HOST: options.host, TENFOLD_PORT: String(port), TENFOLD_DATA: options.dataFolder,
+      TENFOLD_DOES: process.does, TENFOLD_PROCESS_COUNT: String(plan.processCount), TENFOLD_GENERATION: String(generation),
     },
   })))
+  await apply()
   let stopping: Promise<void> | undefined
-  return { plan, databaseUrl, orchestrator, url: `http://${options.host}:${port}`, stop: () => stopping ??= closers.close() }
+  return {
+    plan, databaseUrl, orchestrator, url: `http://${options.host}:${port}`, adminToken: adminTokenOf(secret),
+    // A spec with another generation is a changed one, which the orchestrator rolls.
+    restart: () => { generation++; return apply() },
+    stop: () => stopping ??= closers.close(),
+  }
+}
+
+/** Only who may read the data folder can make it. */
+const adminTokenOf = (secret: string): string => createHmac('sha256', secret).update('tenfold admin').digest('base64url')
+
+/** The admin token of the deployment on this folder; null when there has been none. */
+export async function readAdminToken(dataFolder: string): Promise<string | null> {
+  const secret = await readFile(path.join(dataFolder, 'secret'), 'utf8').catch(() => null)
+  return secret === null ? null : adminTokenOf(secret.trim())
 }
 
 /** The url of the database; starts the embedded one when the topology asks for it. A guest leaves a server that ran before as it is. */

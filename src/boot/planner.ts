@@ -3,6 +3,7 @@
  * the application, and so stays small for as long as it runs.
  */
 import { fork } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { errorTable, fault, isTenfoldError } from '../base/errors.ts'
 import type { ErrorCode } from '../base/errors.ts'
@@ -32,7 +33,7 @@ export async function readPlan({ appFile, topologyName, topologyFile }: PlanSour
 
 async function plan(appFile: string, topologyName: string, topologyFile: string): Promise<Outcome> {
   try {
-    return { plan: planOf(await loadApplication(appFile), topologyName, await loadTopology(topologyFile)) }
+    return { plan: planOf(await loadApplication(appFile), topologyName, await loadTopology(topologyFile), availableParallelism()) }
   } catch (error) {
     if (!isTenfoldError(error)) throw error
     return { code: error.code, message: error.message }

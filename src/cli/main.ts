@@ -4,10 +4,11 @@ import { errorTable, fault, isTenfoldError } from '../base/errors.ts'
 import { check } from './check.ts'
 import type { CliCommand } from './command.ts'
 import { migrate } from './migrate.ts'
+import { restart } from './restart.ts'
 import { seed } from './seed.ts'
 import { start } from './start.ts'
 
-export const commands: readonly CliCommand[] = [start, check, migrate, seed]
+export const commands: readonly CliCommand[] = [start, restart, check, migrate, seed]
 
 export function helpOf(command?: CliCommand): string {
   if (command) return `tenfold ${command.name}: ${command.summary}\n\n${command.help}\n  --json            print the result as JSON\n  --help            this text`

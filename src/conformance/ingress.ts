@@ -225,14 +225,30 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     assert.equal(await Promise.race([running, sleep(1_000).then(() => 'still open')]), 'cut')
     await listening.close()
   },
+  'while it drains, an idle connection is answered once more and then closed': async ({ ingress }) => {
+    const { listening } = await serve(ingress)
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    const get = () => new Promise<string | undefined>((resolve, reject) => {
+      http.get(`${listening.url}/things/1`, { agent }, response => { response.resume(); response.on('end', () => resolve(`${response.statusCode} ${response.headers.connection}`)) }).on('error', reject)
+    })
+    assert.equal(await get(), '200 keep-alive')
+    let drained = false
+    const draining = listening.drain(5_000, 5_000).then(() => { drained = true })
+    await sleep(200)
+    assert.ok(!drained, 'it waits for the idle connection')
+    assert.equal(await get(), '200 close')
+    await draining
+    agent.destroy()
+    await listening.close()
+  },
   'drain finishes what runs and resets nobody': async ({ ingress }) => {
-    const { listening } = await serve(ingress, { handle: async () => { await sleep(100); return plain(200, 'fine') } })
+    const { listening, counts } = await serve(ingress, { handle: async () => { await sleep(100); return plain(200, 'fine') } })
     const agent = new http.Agent({ keepAlive: true })
     const get = () => new Promise<{ status: number; connection: string | undefined }>((resolve, reject) => {
       http.get(`${listening.url}/things/1`, { agent }, response => { response.resume(); resolve({ status: response.statusCode!, connection: response.headers.connection }) }).on('error', reject)
     })
     const running = [get(), get(), get()]
-    await sleep(30)
+    while (counts.admitted < running.length) await sleep(5)
     await listening.drain(2_000)
     assert.deepEqual(await Promise.all(running), Array.from({ length: 3 }, () => ({ status: 200, connection: 'close' })))
     await assert.rejects(get(), 'nobody listens any more')

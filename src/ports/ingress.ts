@@ -12,9 +12,11 @@
  * - A mount gets what is at or below its prefix; of several the longest prefix wins.
  * - `drain`: no new connection is accepted, each answer says `Connection: close`, running
  *   requests finish, those of mounts too, no idle connection is reset; resolves when all are
- *   gone. What still runs after graceMs is cut.
+ *   gone. An idle connection may be used once more within lingerMs: its client may be about to.
+ *   What still runs after graceMs is cut.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { ErrorCode } from '../base/errors.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -83,8 +85,8 @@ export interface IngressHandler {
 export interface ListenOptions {
   readonly host: string
   readonly port: number
-  /** A listening socket handed down by a supervisor, instead of host and port. */
-  readonly handle?: unknown
+  /** True: a supervisor listens there, and `take` gets the connections it accepts. */
+  readonly handedDown?: boolean | undefined
   readonly routes: readonly Route[]
   readonly mounts: readonly Mount[]
   readonly handler: IngressHandler
@@ -95,7 +97,9 @@ export interface ListenOptions {
 export interface Listening {
   readonly url: string
   readonly port: number
-  drain(graceMs: number): Promise<void>
+  /** Serves a connection that was accepted elsewhere and of which nothing has been read. */
+  take(connection: Socket): void
+  drain(graceMs: number, lingerMs?: number): Promise<void>
   close(): Promise<void>
 }
 

@@ -6,10 +6,11 @@
 import { bucketCount } from '../base/id.ts'
 import type { Application } from '../model/app.ts'
 import { manifestOf } from '../model/manifest.ts'
-import type { Topology } from './topology.ts'
+import type { ProcessTopology, Role, Topology } from './topology.ts'
 
 export interface PlannedProcess {
   readonly name: string
+  readonly does: Role
   readonly replicas: number
   readonly services: readonly string[]
 }
@@ -18,6 +19,8 @@ export interface Plan {
   readonly application: string
   readonly topology: string
   readonly processes: readonly PlannedProcess[]
+  /** All replicas together: what shares the database's connections. One more runs while they are restarted. */
+  readonly processCount: number
   readonly listener: { readonly driver: string; readonly port: number }
   readonly routes: readonly { readonly method: string; readonly path: string; readonly intent: string }[]
   /** Which role may use which schema. */
@@ -25,15 +28,17 @@ export interface Plan {
   readonly databases: readonly { readonly name: string; readonly services: readonly string[]; readonly buckets: readonly [number, number] }[]
 }
 
-export function planOf(app: Application, name: string, topology: Topology): Plan {
+export function planOf(app: Application, name: string, topology: Topology, cores: number): Plan {
   const manifest = manifestOf(app)
   const services = manifest.services
+  const processes = Object.entries(topology.processes).map(([process, { runs, does, replicas }]) => ({
+    name: process, does, replicas: replicas === 'cores' ? cores : replicas, services: runs === 'everything' ? services : runs,
+  }))
   return {
     application: app.name,
     topology: name,
-    processes: Object.entries(topology.processes).map(([process, { runs, replicas }]) => ({
-      name: process, replicas, services: runs === 'everything' ? services : runs,
-    })),
+    processes,
+    processCount: processes.reduce((sum, { replicas }) => sum + replicas, 0),
     listener: { driver: topology.ports.ingress.driver, port: topology.ports.ingress.port },
     routes: manifest.intents.flatMap(intent => intent.http ? [{ ...intent.http, intent: intent.name }] : []),
     grants: services.map(service => ({ role: `tenfold_${service}`, schema: service })),
@@ -52,15 +57,28 @@ export function checkTopology(app: Application, topology: Topology): string[] {
       run.add(service)
       if (!services.has(service)) faults.push(`processes.${name} runs '${service}', which the application does not have; it has ${[...services].join(', ')}`)
     }
-    if (!Number.isInteger(process.replicas) || process.replicas < 1) faults.push(`processes.${name}.replicas is ${process.replicas}; write a whole number of at least 1`)
+    if (process.replicas !== 'cores' && (!Number.isInteger(process.replicas) || process.replicas < 1)) faults.push(`processes.${name}.replicas is ${process.replicas}; write a whole number of at least 1, or 'cores'`)
+    if (!roles.includes(process.does)) faults.push(`processes.${name}.does is ${JSON.stringify(process.does)}; write one of ${roles.map(role => `'${role}'`).join(', ')}`)
   }
   for (const service of services) if (!run.has(service)) faults.push(`no process runs '${service}'; add it to a process`)
-  const replicas = processes.reduce((sum, [, process]) => sum + process.replicas, 0)
+  faults.push(...missingRoles(processes))
   if (processes.length > 1 && processes.some(([, process]) => process.runs !== 'everything')) {
     faults.push(`processes ${processes.map(([name]) => name).join(', ')} split the services, but the transport '${topology.ports.transport.driver}' stays within one process (I7); let every process run 'everything' or choose a transport over the network`)
   }
-  if (replicas > 1 && topology.ports.cache.driver === 'memory' && topology.ports.broadcast.driver === 'memory') {
-    faults.push(`${replicas} processes with a cache in each and no invalidation between them would go on showing old data (I5, I10); run one process, or set ports.broadcast to { driver: 'postgres' }, or ports.cache to { driver: 'none' }`)
+  // 'cores' counts as several everywhere: a topology is not right on some machines only.
+  const several = processes.length > 1 || processes.some(([, { replicas }]) => replicas !== 1)
+  if (several && topology.ports.cache.driver === 'memory' && topology.ports.broadcast.driver === 'memory') {
+    faults.push(`several processes with a cache in each and no invalidation between them would go on showing old data (I5, I10); run one process, or set ports.broadcast to { driver: 'postgres' }, or ports.cache to { driver: 'none' }`)
   }
   return faults
+}
+
+const roles: readonly Role[] = ['everything', 'requests', 'background']
+
+function missingRoles(processes: readonly (readonly [string, ProcessTopology])[]): string[] {
+  const does = (role: Role) => processes.some(([, process]) => process.does === role || process.does === 'everything')
+  return [
+    ...does('requests') ? [] : ['no process answers requests; add one that does \'requests\' or \'everything\''],
+    ...does('background') ? [] : ['no process delivers events and runs jobs, so they would wait for ever; add one that does \'background\' or \'everything\''],
+  ]
 }

@@ -8,10 +8,15 @@ import type { Application, ServiceName } from '../model/app.ts'
 /** A value, or the environment variable that holds it. */
 export type FromEnvironment = { readonly env: string }
 
+/** What a process does for its services: answer requests; deliver events, run jobs and schedules; or both. */
+export type Role = 'everything' | 'requests' | 'background'
+
 export interface ProcessTopology<Name extends string = string> {
   /** 'everything', or the services this process runs. */
   readonly runs: 'everything' | readonly Name[]
-  readonly replicas: number
+  readonly does: Role
+  /** 'cores': one for each core of the machine. */
+  readonly replicas: number | 'cores'
 }
 
 export interface Ports {

@@ -12,6 +12,8 @@ test('a broken orchestrator fails what it breaks, and only that', async () => {
   assert.deepEqual(failed, [
     'apply starts what is missing and stops what is no longer wanted',
     'a changed spec replaces the process',
+    'a changed spec is rolled one process at a time, the new one ready before the old one goes',
+    'a changed spec that never becomes ready is given up, and what ran goes on',
     'a process that ends unasked is started again promptly, its siblings are left alone',
     'a process that keeps ending is started after a growing backoff',
     'apply rejects when a process never becomes ready, and the others stay',

@@ -1,5 +1,6 @@
 /** The HTTP ingress against its suite, and ingresses with one fault each, which the suite must find. */
 import assert from 'node:assert/strict'
+import net from 'node:net'
 import { test } from 'node:test'
 import { silentLogger } from '../../src/base/log.ts'
 import { failures, verify } from '../../src/conformance/check.ts'
@@ -23,6 +24,19 @@ const driver = (name: string, ingress: Ingress) => ({
 const real = openHttpIngress({ log: silentLogger, times })
 
 for (const one of verify(ingressSuite, driver('http', real))) test(one.name, { skip: one.skip }, one.run)
+
+/** The same ingress behind a listener that is not its own, as a supervisor hands connections down. */
+const handedDown: Ingress = { async listen(options) {
+  const server = net.createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as net.AddressInfo
+  const listening = await real.listen({ ...options, port, handedDown: true })
+  server.on('connection', connection => listening.take(connection))
+  return { ...listening, drain: (graceMs, lingerMs) => { server.close(); return listening.drain(graceMs, lingerMs) }, close: () => { server.close(); return listening.close() } }
+} }
+
+for (const one of verify(ingressSuite, driver('http, handed down', handedDown))) test(one.name, { skip: one.skip }, one.run)
+
 
 test('an ingress that looks at its time-outs too seldom is found', async () => {
   const seldom = openHttpIngress({ log: silentLogger, times: { ...times, connectionsCheckingIntervalMs: 30_000 } })

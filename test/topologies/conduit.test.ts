@@ -1,7 +1,7 @@
 /**
  * The headline: the RealWorld suite on every topology with the same source, on an empty and
- * on a populated database; and on topology 1 with every call between services serialised
- * and repeated.
+ * on a populated database; on topology 1 with every call between services serialised and
+ * repeated; and on several processes.
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -17,7 +17,7 @@ const root = path.resolve(import.meta.dirname, '../..')
 const requests = 154
 const topologies = [
   ...readdirSync(path.join(path.dirname(conduitFile), 'topologies')).map(file => file.replace(/\.ts$/, '')).sort(),
-  path.join(import.meta.dirname, 'serialising.ts'),
+  ...['serialising.ts', 'two-processes.ts'].map(file => path.join(import.meta.dirname, file)),
 ]
 
 for (const topology of topologies) {

@@ -6,7 +6,7 @@ export default {
   outgrow: 'One core stays above 70 %, or a deploy may no longer pause requests.',
   users: [1, 100],
   processes: {
-    app: { runs: 'everything', replicas: 1 },
+    app: { runs: 'everything', does: 'everything', replicas: 1 },
   },
   ports: {
     database: { driver: 'postgres', embedded: true },

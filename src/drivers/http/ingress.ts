@@ -33,7 +33,7 @@ const schemaController = { compilersFactory: { buildValidator: noSchema, buildSe
 export function openHttpIngress({ log, times = standardTimes }: { readonly log: Logger; readonly times?: GuardTimes }): Ingress {
   return {
     async listen(options) {
-      const state: ServerState = { inFlight: 0, draining: false }
+      const state: ServerState = { inFlight: 0, connections: 0, draining: false }
       const routing = new Routing(options, log)
       const fastify = routing.open(listener => createServer(routing.recalling(listener), options.mounts, times, state))
       await fastify.ready()

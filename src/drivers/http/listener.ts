@@ -1,18 +1,25 @@
-/** The listening side of the ingress: binds the port or takes the handed socket, drains and closes. */
+/** The listening side of the ingress: binds the port or takes connections that a supervisor accepted, drains and closes. */
 import net from 'node:net'
 import type http from 'node:http'
 import { fault } from '../../base/errors.ts'
+import { limits } from '../../base/limits.ts'
 import { monotonicMs, sleep } from '../../base/time.ts'
 import type { Listening, ListenOptions } from '../../ports/ingress.ts'
 import type { ServerState } from './server.ts'
 
-export function bind(server: http.Server, { host, port, handle }: ListenOptions): Promise<number> {
+/** So long an idle connection may be used once more, unless told otherwise. */
+const lingerStandardMs = 50
+
+export function bind(server: http.Server, { host, port, handedDown }: ListenOptions): Promise<number> {
+  if (handedDown) {
+    // Node starts to look at its time-outs with this event.
+    server.emit('listening')
+    return Promise.resolve(port)
+  }
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(error.code === 'EADDRINUSE'
       ? fault('USAGE', `port ${port} is taken: stop what listens there, or set PORT to another one`) : error))
-    const done = () => resolve((server.address() as net.AddressInfo).port)
-    if (handle) server.listen(handle, done)
-    else server.listen(port, host, done)
+    server.listen(port, host, () => resolve((server.address() as net.AddressInfo).port))
   })
 }
 
@@ -30,12 +37,14 @@ export function listening(bound: Closable, host: string, port: number, state: Se
   const settled = async (deadlineMs: number) => { while (state.inFlight > 0 && monotonicMs() < deadlineMs) await sleep(5) }
   return {
     url: `http://${host}:${port}`, port,
-    async drain(graceMs) {
+    take: connection => take(server, connection, state),
+    async drain(graceMs, lingerMs = lingerStandardMs) {
       stopAccepting()
       const deadlineMs = monotonicMs() + graceMs
       await settled(deadlineMs)
       // A client that is about to use its idle connection gets its answer before it is closed.
-      await sleep(Math.min(50, Math.max(0, deadlineMs - monotonicMs())))
+      const lingerUntilMs = Math.min(monotonicMs() + lingerMs, deadlineMs)
+      while (state.connections > 0 && monotonicMs() < lingerUntilMs) await sleep(5)
       server.closeIdleConnections()
       await settled(deadlineMs)
       if (state.inFlight > 0) server.closeAllConnections()
@@ -46,4 +55,12 @@ export function listening(bound: Closable, host: string, port: number, state: Se
       await Promise.resolve(bound.close()).catch(() => {})
     })(),
   }
+}
+
+/** What net.Server does for a connection that it accepts itself. */
+function take(server: http.Server, connection: net.Socket, state: ServerState): void {
+  if (state.connections >= limits.connectionsMax) return void connection.destroy()
+  connection.allowHalfOpen = true
+  connection.setNoDelay(true)
+  server.emit('connection', connection)
 }

@@ -18,7 +18,7 @@ export interface GuardTimes {
 }
 
 /** What runs, mounts included, and whether the server is on its way out. */
-export interface ServerState { inFlight: number; draining: boolean }
+export interface ServerState { inFlight: number; connections: number; draining: boolean }
 
 export class TrackedResponse extends http.ServerResponse {
   /** Who wants to know that this response was sent or lost its connection. */
@@ -53,6 +53,10 @@ export function createServer(listener: TrackedListener, mounts: readonly Mount[]
   })
   server.maxHeadersCount = limits.headersMax
   server.maxConnections = limits.connectionsMax
+  server.on('connection', connection => {
+    state.connections++
+    connection.once('close', () => { state.connections-- })
+  })
   server.on('clientError', answerClientError)
   return server as http.Server
 }

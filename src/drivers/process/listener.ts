@@ -1,45 +1,108 @@
 /**
- * Bound sockets that outlive the processes that accept on them. The supervisor binds and
- * never accepts; while no child lives, the kernel keeps callers waiting instead of refusing.
+ * A port whose connections are dealt out among child processes (decision 0008). The
+ * supervisor accepts and hands each connection down unread, to the child with the fewest
+ * not yet taken, in turn among equals. What a child had not taken when it died goes to
+ * another one; while there is none, callers wait instead of being refused.
  */
-import type { SendHandle } from 'node:child_process'
-import { lookup } from 'node:dns/promises'
+import type { ChildProcess } from 'node:child_process'
 import net from 'node:net'
 import { fault } from '../../base/errors.ts'
+import { limits } from '../../base/limits.ts'
 
-export interface Listener {
-  /** To be sent to a child over IPC. */
-  readonly handle: SendHandle
-  close(): void
+/** A child's place at the table. */
+export interface Seat {
+  /** It has the connection of this number: the supervisor lets go of its own end. */
+  took(id: number): void
+  /** No more connections; what is on the way will be taken. */
+  leave(): void
+  /** The child is gone. */
+  vacate(): void
 }
 
-interface TcpHandle {
-  getsockname(into: { address?: string; port?: number }): number
-  close(): void
-}
+interface Player { readonly child: ChildProcess; readonly untaken: Map<number, net.Socket> }
 
-/** Semi-internal, in every Node since 0.10; `node:cluster` is built on it. A number is an error of the system. */
-interface NetInternals {
-  _createServerHandle(address: string, port: number, addressType: 4 | 6): TcpHandle | number
-}
+const backlog = 511
 
-export async function bindListener(host: string, port: number): Promise<Listener> {
-  const { address, family } = await lookup(host)
-  const handle = (net as unknown as NetInternals)._createServerHandle(address, port, family === 6 ? 6 : 4)
-  if (typeof handle === 'number') throw taken(host, port, handle)
-  // libuv reports "address in use" only on listen; until then the socket merely has no port.
-  const bound: { port?: number } = {}
-  const status = handle.getsockname(bound)
-  if (status !== 0 || !bound.port || (port !== 0 && bound.port !== port)) {
-    handle.close()
-    throw taken(host, port, status)
+export class Listener {
+  readonly #server: net.Server
+  readonly #players: Player[] = []
+  readonly #waiting: net.Socket[] = []
+  #nextId = 0
+  #turn = 0
+
+  private constructor(server: net.Server) {
+    this.#server = server
+    server.on('connection', connection => {
+      connection.on('error', () => {})
+      this.#deal(connection)
+    })
   }
-  return { handle: handle as unknown as SendHandle, close: () => handle.close() }
+
+  static async bind(host: string, port: number): Promise<Listener> {
+    const server = net.createServer({ pauseOnConnect: true })
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', error => reject(refused(host, port, error)))
+      server.listen({ host, port, backlog, exclusive: true }, resolve)
+    })
+    return new Listener(server)
+  }
+
+  join(child: ChildProcess): Seat {
+    const player: Player = { child, untaken: new Map() }
+    this.#players.push(player)
+    for (const connection of this.#waiting.splice(0)) this.#deal(connection)
+    const leave = () => {
+      const at = this.#players.indexOf(player)
+      if (at >= 0) this.#players.splice(at, 1)
+    }
+    return {
+      leave,
+      took: id => {
+        player.untaken.get(id)?.destroy()
+        player.untaken.delete(id)
+      },
+      vacate: () => {
+        leave()
+        const untaken = [...player.untaken.values()]
+        player.untaken.clear()
+        for (const connection of untaken) this.#deal(connection)
+      },
+    }
+  }
+
+  close(): void {
+    this.#server.close()
+    for (const connection of this.#waiting.splice(0)) connection.destroy()
+  }
+
+  #deal(connection: net.Socket): void {
+    const player = this.#next()
+    if (!player) return this.#hold(connection)
+    const id = this.#nextId++
+    player.untaken.set(id, connection)
+    // A failure means that the child is going; its end gives the connection to another one.
+    player.child.send({ type: 'connection', id }, connection, { keepOpen: true }, () => {})
+  }
+
+  #hold(connection: net.Socket): void {
+    if (!this.#server.listening || this.#waiting.length >= limits.connectionsMax) connection.destroy()
+    else this.#waiting.push(connection)
+  }
+
+  #next(): Player | undefined {
+    let best: Player | undefined
+    const count = this.#players.length
+    for (let step = 0; step < count; step++) {
+      const player = this.#players[(this.#turn + step) % count]!
+      if (!best || player.untaken.size < best.untaken.size) best = player
+    }
+    if (best) this.#turn = this.#players.indexOf(best) + 1
+    return best
+  }
 }
 
-const accessDenied = -13
-
-function taken(host: string, port: number, status: number): Error {
-  if (status === accessDenied) return fault('USAGE', `port ${port} may not be used by this user: choose one above 1023`)
-  return fault('USAGE', `port ${port} is taken on ${host}: stop what listens there, or choose another port`)
+function refused(host: string, port: number, error: NodeJS.ErrnoException): Error {
+  if (error.code === 'EACCES') return fault('USAGE', `port ${port} may not be used by this user: choose one above 1023`)
+  if (error.code === 'EADDRINUSE') return fault('USAGE', `port ${port} is taken on ${host}: stop what listens there, or choose another port`)
+  return fault('USAGE', `port ${port} on ${host} cannot be listened on: ${error.message}`, { cause: error })
 }

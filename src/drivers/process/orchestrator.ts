@@ -2,30 +2,34 @@
  * The orchestrator as child processes of Node on this machine.
  *
  * What a child must do (messages over Node's IPC channel, objects with `type`)
- * - `listen`, with a handle: `server.listen(handle)`. Sent first, only when its spec listens.
- *   The handle is a bound socket shared with its siblings and held by the supervisor.
- * - answer with `process.send({ type: 'ready' })` when it can take work.
+ * - say `ready` when it can take work; or `failed`, with the reason, before it exits instead.
+ * - `connection`, with an id and a socket of which nothing has been read: answer `took` with
+ *   the id at once, then serve it. Comes after `ready`, only when its spec listens.
  * - `drain`, with graceMs: take no new work, finish what runs, exit 0 within graceMs. It is
- *   killed soon after. Not http.Server.close(): it resets idle keep-alive connections; use
- *   net.Server.prototype.close and answer with `Connection: close`.
+ *   killed soon after. Connections that are idle may be used once more within lingerMs, and
+ *   each answer says `Connection: close`, so that no client meets a reset.
+ * - say `draining` when it drains by itself: it gets no more connections.
  * - on 'disconnect' the supervisor has died: exit by itself, at once or after draining.
  *   Children are detached, so nothing else would end them.
  * - its environment is the supervisor's, the spec's, TENFOLD_PROCESS and TENFOLD_REPLICA.
  *
- * A changed spec is rolled: the new process is ready before the old one is drained.
+ * A changed spec is rolled, one process at a time: the new one is ready before the old one
+ * is drained. One that does not become ready ends the roll; the old ones stay.
  */
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { Orchestrator, ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
-import { bindListener } from './listener.ts'
-import type { Listener } from './listener.ts'
+import { Listener } from './listener.ts'
 import { Replica } from './replica.ts'
 
-/** To the child; `listen` carries the handle. */
-export type SupervisorMessage = { readonly type: 'listen' } | { readonly type: 'drain'; readonly graceMs: number }
+/** To the child; `connection` carries a socket. */
+export type SupervisorMessage = { readonly type: 'connection'; readonly id: number } | { readonly type: 'drain'; readonly graceMs: number; readonly lingerMs?: number | undefined }
 /** From the child. */
-export type ChildMessage = { readonly type: 'ready' }
+export type ChildMessage = { readonly type: 'ready' } | { readonly type: 'took'; readonly id: number } | { readonly type: 'draining' } | { readonly type: 'failed'; readonly reason: string }
+
+/** While others answer there is time to let idle connections end by themselves. */
+const rollLingerMs = 2_000
 
 export interface ProcessOrchestratorOptions {
   readonly log: Logger
@@ -36,6 +40,8 @@ export interface ProcessOrchestratorOptions {
 export function openProcessOrchestrator(options: ProcessOrchestratorOptions): Orchestrator {
   return new ProcessOrchestrator(options)
 }
+
+interface Place { readonly spec: ProcessSpec; readonly replica: number }
 
 class ProcessOrchestrator implements Orchestrator {
   readonly #log: Logger
@@ -65,18 +71,20 @@ class ProcessOrchestrator implements Orchestrator {
     const addresses = new Map(processes.flatMap(({ listen }) => listen ? [[addressOf(listen), listen] as const] : []))
     for (const [address, { host, port }] of addresses) {
       if (this.#listeners.has(address)) continue
-      const listener = await bindListener(host, port)
+      const listener = await Listener.bind(host, port)
       if (this.#stopping) listener.close()
       this.#refuseWhenStopping()
       this.#listeners.set(address, listener)
     }
-    for (const [key, { spec, replica }] of wanted) {
+    const changed: [string, string][] = []
+    for (const [key, place] of wanted) {
       if (this.#replicas.get(key)?.isOver === false) continue
-      const listener = spec.listen && this.#listeners.get(addressOf(spec.listen))
-      this.#replicas.set(key, new Replica({ spec, replica, listener, nodePath: this.#nodePath, log: this.#log }))
+      const before = this.#livingAt(place.spec.name, place.replica)
+      if (before) changed.push([before, key])
+      else this.#start(key, place)
     }
-    // What is no longer wanted goes only when its successors are ready: a bad change leaves the old running.
     await Promise.all([...wanted.keys()].map(key => this.#replicas.get(key)?.ready))
+    for (const [before, key] of changed) await this.#roll(before, key, wanted.get(key)!)
     await this.#retire(key => !wanted.has(key), limits.drainMs)
     for (const [address, listener] of this.#listeners) {
       if (addresses.has(address)) continue
@@ -85,16 +93,38 @@ class ProcessOrchestrator implements Orchestrator {
     }
   }
 
+  #start(key: string, { spec, replica }: Place): Replica {
+    const listener = spec.listen && this.#listeners.get(addressOf(spec.listen))
+    const started = new Replica({ spec, replica, listener, nodePath: this.#nodePath, log: this.#log })
+    this.#replicas.set(key, started)
+    return started
+  }
+
+  #livingAt(name: string, replica: number): string | undefined {
+    return [...this.#replicas].find(([, { state, isOver }]) => !isOver && state.name === name && state.replica === replica)?.[0]
+  }
+
+  async #roll(before: string, key: string, place: Place): Promise<void> {
+    this.#refuseWhenStopping()
+    try {
+      await this.#start(key, place).ready
+    } catch (error) {
+      if (!this.#stopping) await this.#retire(one => one === key, 0)
+      throw error
+    }
+    await this.#retire(one => one === before, limits.drainMs, rollLingerMs)
+  }
+
   #refuseWhenStopping(): void {
     if (this.#stopping) throw fault('DRAINING', 'the orchestrator is stopped')
   }
 
-  async #retire(isUnwanted: (key: string) => boolean, graceMs: number): Promise<void> {
+  async #retire(isUnwanted: (key: string) => boolean, graceMs: number, lingerMs?: number): Promise<void> {
     const leaving = [...this.#replicas].filter(([key]) => isUnwanted(key))
     await Promise.all(leaving.map(async ([key, replica]) => {
       this.#replicas.delete(key)
       this.#leaving.add(replica)
-      await replica.stop(graceMs)
+      await replica.stop(graceMs, lingerMs)
       this.#leaving.delete(replica)
     }))
   }
@@ -108,12 +138,12 @@ class ProcessOrchestrator implements Orchestrator {
   }
 
   async #stop(graceMs: number): Promise<void> {
+    for (const listener of this.#listeners.values()) listener.close()
+    this.#listeners.clear()
     const leaving = [...this.#leaving].map(replica => replica.stop(graceMs))
     await this.#retire(() => true, graceMs)
     await Promise.all(leaving)
     await this.#applying
-    for (const listener of this.#listeners.values()) listener.close()
-    this.#listeners.clear()
   }
 }
 

@@ -6,7 +6,8 @@ import { fault } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
 import { after, monotonicMs, now } from '../../base/time.ts'
 import type { ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
-import type { Listener } from './listener.ts'
+import type { Listener, Seat } from './listener.ts'
+import type { ChildMessage, SupervisorMessage } from './orchestrator.ts'
 
 export interface ReplicaOptions {
   readonly spec: ProcessSpec
@@ -38,6 +39,9 @@ export class Replica {
   #startedAtMs = 0
   #startedMonotonicMs = 0
   #cancel = () => {}
+  #seat: Seat | undefined
+  /** What the process said about why it cannot start. */
+  #reason: string | undefined
   #stopped: Promise<void> | undefined
 
   constructor(options: ReplicaOptions) {
@@ -56,8 +60,9 @@ export class Replica {
   get isOver(): boolean { return this.#state === 'stopped' || this.#stopped !== undefined }
 
   #start(): void {
-    const { spec, replica, nodePath, listener } = this.#options
+    const { spec, replica, nodePath } = this.#options
     this.#state = 'starting'
+    this.#reason = undefined
     this.#startedAtMs = now()
     this.#startedMonotonicMs = monotonicMs()
     // Detached: Ctrl-C reaches the supervisor only, which then drains; the contract ends orphans.
@@ -66,21 +71,30 @@ export class Replica {
       env: { ...process.env, ...spec.env, TENFOLD_PROCESS: spec.name, TENFOLD_REPLICA: String(replica) },
     })
     this.#child = child
-    child.on('message', message => { if (typeOf(message) === 'ready') this.#becameReady(child) })
+    child.on('message', message => { if (this.#child === child) this.#hear(child, message as ChildMessage) })
     let over = false
     const end = (how: string) => { if (!over) { over = true; this.#ended(how) } }
     child.on('exit', (code, signal) => end(signal ?? `exit code ${code}`))
     child.on('error', error => { if (child.pid === undefined) end(error.message) })
-    if (listener && child.pid !== undefined) child.send({ type: 'listen' }, listener.handle, () => {})
     this.#cancel = after(readyMs, () => {
       this.#options.log.error({ process: spec.name, replica }, `not ready after ${readyMs} ms: killed`)
       child.kill('SIGKILL')
     })
   }
 
+  #hear(child: ChildProcess, message: ChildMessage): void {
+    if (message.type === 'ready') this.#becameReady(child)
+    if (message.type === 'took') this.#seat?.took(message.id)
+    if (message.type === 'failed') this.#reason = message.reason
+    if (message.type !== 'draining') return
+    this.#seat?.leave()
+    this.#state = 'draining'
+  }
+
   #becameReady(child: ChildProcess): void {
-    if (this.#child !== child || this.#state !== 'starting') return
+    if (this.#state !== 'starting') return
     this.#cancel()
+    this.#seat = this.#options.listener?.join(child)
     this.#state = 'ready'
     this.#wasReady = true
     this.#readiness.resolve()
@@ -89,6 +103,8 @@ export class Replica {
   #ended(how: string): void {
     this.#cancel()
     this.#child = null
+    this.#seat?.vacate()
+    this.#seat = undefined
     if (this.#stopped) return
     const { spec, replica, log } = this.#options
     const ranMs = monotonicMs() - this.#startedMonotonicMs
@@ -105,22 +121,23 @@ export class Replica {
   #giveUp(how: string): void {
     const { spec, replica } = this.#options
     this.#state = 'stopped'
-    this.#readiness.reject(fault('UNAVAILABLE', `the process ${spec.name} (replica ${replica}) did not become ready: it ended ${firstAttemptsMax} times, the last time with ${how}; its output is above`))
+    this.#readiness.reject(fault('UNAVAILABLE', `the process ${spec.name} (replica ${replica}) did not become ready: it ended ${firstAttemptsMax} times, the last time with ${how}; ${this.#reason ?? 'see its output in the log'}`))
   }
 
   /** Drains, then kills after graceMs and a margin. Resolves when the process is gone. */
-  stop(graceMs: number): Promise<void> {
-    return this.#stopped ??= this.#end(graceMs)
+  stop(graceMs: number, lingerMs?: number): Promise<void> {
+    return this.#stopped ??= this.#end(graceMs, lingerMs)
   }
 
-  async #end(graceMs: number): Promise<void> {
+  async #end(graceMs: number, lingerMs?: number): Promise<void> {
     this.#cancel()
+    this.#seat?.leave()
     this.#readiness.reject(fault('DRAINING', `the process ${this.#options.spec.name} was stopped before it was ready`))
     const child = this.#child
     if (child) {
       this.#state = 'draining'
       const gone = new Promise<void>(resolve => { child.once('exit', () => resolve()); child.once('error', () => { if (child.pid === undefined) resolve() }) })
-      if (child.connected) child.send({ type: 'drain', graceMs }, () => {})
+      if (child.connected) child.send({ type: 'drain', graceMs, lingerMs } satisfies SupervisorMessage, () => {})
       const cancelKill = after(graceMs + killMarginMs, () => {
         this.#options.log.warn({ process: this.#options.spec.name, pid: child.pid }, 'a process did not end in time: killed')
         child.kill('SIGKILL')
@@ -130,8 +147,4 @@ export class Replica {
     }
     this.#state = 'stopped'
   }
-}
-
-function typeOf(message: unknown): unknown {
-  return typeof message === 'object' && message !== null && 'type' in message ? message.type : undefined
 }

@@ -1,12 +1,13 @@
-import type { Topology } from '../../src/index.ts'
-import type { app } from '../../examples/conduit/app.ts'
+import type { Topology } from 'tenfold'
+import type { app } from '../app.ts'
 
 export default {
-  about: 'Topology 1 for tests, with answers kept.',
-  outgrow: 'One core stays above 70 %, or a deploy may no longer pause requests.',
-  users: [1, 100],
+  about: 'A process on every core answers requests, and keeps answers until what they show has changed; another works in the background.',
+  outgrow: 'The machine stays above 70 %, or its failure may no longer stop the product.',
+  users: [100, 1_000],
   processes: {
-    app: { runs: 'everything', replicas: 1 },
+    web: { runs: 'everything', does: 'requests', replicas: 'cores' },
+    worker: { runs: 'everything', does: 'background', replicas: 1 },
   },
   ports: {
     database: { driver: 'postgres', embedded: true },
