@@ -2,7 +2,7 @@
  * The way in, and the only file that must run on Node 20: installs what the lockfile names,
  * finds the pinned Node, and hands over to it.
  *
- *   node scripts/bootstrap.mjs start|test|soak|seed|bench|tenfold [arguments]
+ *   node scripts/bootstrap.mjs start|test|soak|seed|bench|package|tenfold [arguments]
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -24,6 +24,7 @@ const targets = {
   test: ['scripts/test.ts'],
   soak: ['scripts/test.ts', '--soak'],
   bench: ['bench/main.ts'],
+  package: ['scripts/package.ts'],
 }
 
 function fail(message) {
