@@ -5,7 +5,7 @@ import type { Schema } from './intent.ts'
 import { parseRoute } from './manifest.ts'
 import type { Query } from './query.ts'
 
-type Json = Record<string, unknown>
+export type Json = Record<string, unknown>
 
 interface WithJsonSchema {
   readonly jsonSchema?: { input(options: { target: string }): Json; output(options: { target: string }): Json }
@@ -65,7 +65,7 @@ function operationOf(intent: Query | Command, path: string): Json {
   }
 }
 
-function jsonSchemaOf(schema: Schema, side: 'input' | 'output'): Json | undefined {
+export function jsonSchemaOf(schema: Schema, side: 'input' | 'output'): Json | undefined {
   const standard = schema['~standard'] as unknown as WithJsonSchema
   try {
     const { $schema: _, ...rest } = standard.jsonSchema?.[side]({ target: 'draft-2020-12' }) ?? {}
