@@ -40,6 +40,8 @@ export interface Deployment {
   readonly url: string
   readonly databaseUrl: string
   readonly orchestrator: Orchestrator
+  /** Replaces every process, one at a time, by one that runs the source as it is now; no request fails. */
+  restart(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -64,17 +66,25 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const port = options.port ?? topology.ports.ingress.port
   const orchestrator = openProcessOrchestrator({ log: options.log })
   closers.add(() => orchestrator.stop(limits.drainMs))
-  await orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
+  let generation = 1
+  const apply = () => orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
     name: process.name, replicas: process.replicas,
     command: [processFile],
     listen: { host: options.host, port },
     env: {
       ...options.env, TENFOLD_APP: options.appFile, TENFOLD_TOPOLOGY: options.topologyFile, TENFOLD_DATABASE_URL: databaseUrl,
       TENFOLD_SECRET: secret, TENFOLD_HOST: options.host, TENFOLD_PORT: String(port), TENFOLD_DATA: options.dataFolder,
+      TENFOLD_GENERATION: String(generation),
     },
   })))
+  await apply()
   let stopping: Promise<void> | undefined
-  return { plan, databaseUrl, orchestrator, url: `http://${options.host}:${port}`, stop: () => stopping ??= closers.close() }
+  return {
+    plan, databaseUrl, orchestrator, url: `http://${options.host}:${port}`,
+    // A spec with another generation is a changed one, which the orchestrator rolls.
+    restart: () => { generation++; return apply() },
+    stop: () => stopping ??= closers.close(),
+  }
 }
 
 /** The url of the database; starts the embedded one when the topology asks for it. A guest leaves a server that ran before as it is. */
