@@ -5,12 +5,13 @@ import { check } from './check.ts'
 import { client } from './client.ts'
 import type { CliCommand } from './command.ts'
 import { dev } from './dev.ts'
+import { doctor } from './doctor.ts'
 import { init } from './init.ts'
 import { migrate } from './migrate.ts'
 import { seed } from './seed.ts'
 import { start } from './start.ts'
 
-export const commands: readonly CliCommand[] = [init, dev, start, check, migrate, seed, client]
+export const commands: readonly CliCommand[] = [init, dev, start, check, migrate, seed, client, doctor]
 
 export function helpOf(command?: CliCommand): string {
   if (command) return `tenfold ${command.name}: ${command.summary}\n\n${command.help}\n  --json            print the result as JSON\n  --help            this text`

@@ -41,6 +41,12 @@ export async function dataFolderLock(dataFolder: string): Promise<DataFolderLock
   throw fault('DATA_FOLDER_IN_USE', `several processes claim the data folder ${folder} at once: start one only`)
 }
 
+/** The living process that has claimed the folder, or null. Claims and changes nothing. */
+export async function livingHolder(dataFolder: string): Promise<number | null> {
+  const holder = holderOf(await readFile(path.join(dataFolder, 'tenfold.pid'), 'utf8').catch(() => ''))
+  return holder && isLiving(holder) ? holder.pid : null
+}
+
 function inUse(folder: string, pid: number): Error {
   return fault('DATA_FOLDER_IN_USE', `the data folder ${folder} is used by the process ${pid}: stop that one (kill ${pid}), or give this start another folder (TENFOLD_DATA=/another/folder)`)
 }
