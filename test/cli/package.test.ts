@@ -1,11 +1,12 @@
 /**
- * The package as a stranger meets it: packed, installed from the tarball, `npx tenfold init`,
- * the made application started and called. The longer form (soak) also installs and tests
- * applications of their own, from the tarball and linked to this checkout.
+ * The package as a stranger meets it: packed, unpacked elsewhere, `tenfold init`, the made
+ * application checked, started and called. The longer form (soak) lets npm install it: the
+ * tarball in an empty folder, and new applications from the tarball and linked to this checkout.
  */
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -39,9 +40,9 @@ async function pack(folder: string): Promise<string> {
 }
 
 /** Runs `tenfold start` of the folder, calls it, and stops it as a terminal does: npx and what it started. */
-async function startAndCall(folder: string): Promise<void> {
+async function startAndCall(folder: string, command = windows ? 'npx.cmd' : 'npx', first = 'tenfold'): Promise<void> {
   const [port, adminPort] = [await freePort(), await freePort()]
-  const child = spawn(windows ? 'npx.cmd' : 'npx', ['tenfold', 'start'], { cwd: folder, shell: windows, detached: !windows, stdio: ['ignore', 'pipe', 'inherit'], env: { ...environment, PORT: String(port), ADMIN_PORT: String(adminPort), LOG_LEVEL: 'warn' } })
+  const child = spawn(command, [first, 'start'], { cwd: folder, shell: windows && command.startsWith('npx'), detached: !windows, stdio: ['ignore', 'pipe', 'inherit'], env: { ...environment, PORT: String(port), ADMIN_PORT: String(adminPort), LOG_LEVEL: 'warn' } })
   const exited = new Promise<number | null>(resolve => child.once('exit', resolve))
   try {
     const url = await new Promise<string>((resolve, reject) => {
@@ -59,33 +60,49 @@ async function startAndCall(folder: string): Promise<void> {
   }
 }
 
-test('the package works where it is installed from its tarball', async t => {
+/** Puts the package where npm would, and links what it depends on: quick, and without a network. */
+async function unpack(tarball: string, folder: string): Promise<void> {
+  const modules = path.join(folder, 'node_modules')
+  await mkdir(modules)
+  await run('tar', ['-xzf', tarball, '-C', modules], folder)
+  await rename(path.join(modules, 'package'), path.join(modules, 'tenfold'))
+  const { dependencies, optionalDependencies } = JSON.parse(await readFile(path.join(modules, 'tenfold/package.json'), 'utf8')) as Record<string, object>
+  for (const name of [...Object.keys({ ...dependencies, ...optionalDependencies }), 'zod', '@types/node']) {
+    const target = path.join(root, 'node_modules', name)
+    if (!existsSync(target)) continue
+    await mkdir(path.dirname(path.join(modules, name)), { recursive: true })
+    await symlink(target, path.join(modules, name), 'junction')
+  }
+}
+
+test('the package works where it is unpacked', async t => {
   const folder = await folderOf(t)
-  const tarball = await pack(folder)
-  await writeFile(path.join(folder, 'package.json'), '{"private":true}')
-  const { devDependencies } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as { devDependencies: Record<string, string> }
-  const rest = ['zod', '@types/node'].map(name => `${name}@${devDependencies[name]}`)
-  await run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', tarball, ...rest], folder)
-  await run('npx', ['tenfold', 'init', 'app'], folder)
-  // Its own dependencies are found one folder up, which saves the second install.
+  await unpack(await pack(folder), folder)
+  const tenfold = (cwd: string, ...argv: string[]) => run(process.execPath, [path.join(folder, 'node_modules/tenfold/bin/tenfold.mjs'), ...argv], cwd)
+  await tenfold(folder, 'init', 'app')
+  // Its dependencies are found one folder up.
   const app = path.join(folder, 'app')
   const made = JSON.parse(await readFile(path.join(app, 'package.json'), 'utf8')) as { dependencies: Record<string, string> }
   assert.match(made.dependencies.tenfold!, /^\d+\.\d+\.\d+/, 'a published package is named by its version')
-  assert.match(await run('npx', ['tenfold', 'check'], app), /starter: 1 services, 2 intents, no faults/)
+  assert.match(await tenfold(app, 'check'), /starter: 1 services, 2 intents, no faults/)
   // Places of declarations are the application's, not the package's.
   await writeFile(path.join(app, 'places.ts'), `import { manifestOf } from 'tenfold'\nimport { app } from './app.ts'\nconsole.log(JSON.stringify(manifestOf(app).intents.map(one => one.declaredAt)))\n`)
   for (const place of JSON.parse(await run(process.execPath, ['places.ts'], app)) as string[]) assert.match(place, /services\/notes\/index\.ts:\d+$/)
   await run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', app], app)
-  await startAndCall(app)
+  await startAndCall(app, process.execPath, path.join(folder, 'node_modules/tenfold/bin/tenfold.mjs'))
 })
 
 test('a new application installs, starts and passes its test, linked to this checkout and from the tarball', { skip: isSoak ? false : 'part of npm run soak' }, async t => {
   const folder = await folderOf(t)
   const tarball = await pack(folder)
-  for (const [name, ...given] of [['linked'], ['packed', tarball]] as const) {
+  const install = (cwd: string, ...given: string[]) => run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...given], cwd)
+  await writeFile(path.join(folder, 'package.json'), '{"private":true}')
+  await install(folder, tarball)
+  await run('npx', ['tenfold', 'init', 'packed'], folder)
+  await run(process.execPath, [path.join(root, 'src/cli/main.ts'), 'init', 'linked'], folder)
+  for (const [name, ...given] of [['packed', tarball], ['linked']] as const) {
     const app = path.join(folder, name)
-    await run(process.execPath, [path.join(root, 'src/cli/main.ts'), 'init', app], folder)
-    await run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...given], app)
+    await install(app, ...given)
     await startAndCall(app)
     await run('npm', ['test'], app)
     await run('npm', ['run', 'check'], app)
