@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process'
 import { realpath } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isTenfoldError } from '../base/errors.ts'
 import { createLogger } from '../base/log.ts'
 import { monotonicMs } from '../base/time.ts'
 import { appFileOf, appOption, dataFolderOf } from './command.ts'
@@ -70,7 +71,13 @@ class Session {
     if (this.#serving) return this.#restart(this.#serving, files, signal)
     // In a process of its own: here a module that has failed once would fail for ever.
     if (!await this.#isGood()) return this.#say({ event: 'faulty', changed: files }, 'waiting for a change')
-    this.#serving = await serve(this.#given, createLogger())
+    try {
+      this.#serving = await serve(this.#given, createLogger())
+    } catch (error) {
+      // What a change of the application cannot mend (a port that is taken, say) ends the command.
+      if (!isTenfoldError(error) || error.code !== 'UNAVAILABLE') throw error
+      return this.#say({ event: 'faulty', changed: files, error: error.message }, `${error.message}\nwaiting for a change`)
+    }
     this.#say({ event: 'ready', ...this.#serving.facts }, this.#serving.text)
   }
 
