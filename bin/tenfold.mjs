@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 
 const source = new URL('../src/cli/main.ts', import.meta.url)
 if (Number(process.versions.node.split('.')[0]) < 24) {
-  process.stderr.write(`tenfold needs Node 24 or newer; this is ${process.version}. The npm package 'node' brings one: npm install node@24\n`)
+  process.stderr.write(`tenfold needs Node 24 or newer; this is ${process.version}. The npm package 'node' brings one: npm install node@24, or npx -p node@24 -p tenfold tenfold …\n`)
   process.exit(1)
 }
 // What was compiled is kept from one start to the next, and the processes that this one starts do the same.

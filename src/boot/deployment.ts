@@ -13,7 +13,7 @@ import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { randomHex } from '../base/random.ts'
 import { startPostgresServer } from '../drivers/postgres/server.ts'
-import { dataFolderLock, isDataFolderInUse } from '../drivers/process/data-folder.ts'
+import { dataFolderLock, livingHolder } from '../drivers/process/data-folder.ts'
 import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
 import type { Plan } from '../topology/plan.ts'
@@ -113,7 +113,7 @@ export async function databaseOf(topology: Topology, { dataFolder, log }: Pick<D
 }
 
 /** True while a deployment runs on this data folder. */
-export const isDeployed = (dataFolder: string): Promise<boolean> => isDataFolderInUse(dataFolder)
+export const isDeployed = (dataFolder: string): Promise<boolean> => livingHolder(dataFolder).then(pid => pid !== null)
 
 /** The deployment's own secret, made once: it signs consistency tokens. */
 async function secretOf(dataFolder: string): Promise<string> {

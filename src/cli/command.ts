@@ -15,6 +15,8 @@ export interface CliCommand {
   /** Lines below the usage line of `--help`. */
   readonly help: string
   readonly options: ParseArgsOptionsConfig
+  /** What a word without an option means, where the command takes one. */
+  readonly positional?: string
   /** Resolves with the exit code. */
   run(given: Arguments): Promise<number>
 }

@@ -2,13 +2,17 @@
 import { parseArgs } from 'node:util'
 import { errorTable, fault, isTenfoldError } from '../base/errors.ts'
 import { check } from './check.ts'
+import { client } from './client.ts'
 import type { CliCommand } from './command.ts'
+import { dev } from './dev.ts'
+import { doctor } from './doctor.ts'
+import { init } from './init.ts'
 import { migrate } from './migrate.ts'
 import { restart } from './restart.ts'
 import { seed } from './seed.ts'
 import { start } from './start.ts'
 
-export const commands: readonly CliCommand[] = [start, restart, check, migrate, seed]
+export const commands: readonly CliCommand[] = [init, dev, start, restart, check, migrate, seed, client, doctor]
 
 export function helpOf(command?: CliCommand): string {
   if (command) return `tenfold ${command.name}: ${command.summary}\n\n${command.help}\n  --json            print the result as JSON\n  --help            this text`
@@ -29,6 +33,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(`${helpOf(command)}\n`)
     return 0
   }
+  const [unexpected] = positionals.slice(command.positional ? 1 : 0)
+  if (unexpected !== undefined) throw fault('USAGE', `'tenfold ${name}' takes no '${unexpected}'\n\n${helpOf(command)}`)
   return command.run({ values, positionals })
 }
 

@@ -1,10 +1,12 @@
 /** `tenfold start`: runs an application on a topology until it is told to stop. */
 import { createLogger } from '../base/log.ts'
+import type { Logger } from '../base/log.ts'
 import { startAdminServer } from '../admin/server.ts'
 import { deploy } from '../boot/deployment.ts'
+import type { Deployment } from '../boot/deployment.ts'
 import { findTopology } from '../boot/load.ts'
 import { appFileOf, appOption, dataFolderOf, portOf, print } from './command.ts'
-import type { CliCommand } from './command.ts'
+import type { Arguments, CliCommand } from './command.ts'
 
 export const start: CliCommand = {
   name: 'start',
@@ -18,24 +20,48 @@ SIGTERM and Ctrl-C finish what runs and stop.
 Environment: PORT (3000), ADMIN_PORT (4000), HOST (127.0.0.1), TENFOLD_DATA (.tenfold), LOG_LEVEL (info).`,
   options: { ...appOption, topology: { type: 'string', default: '1-monolith' } },
   async run(given) {
-    const appFile = appFileOf(given)
     const log = createLogger()
-    const stopping = new Promise<string>(resolve => { for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal)) })
-    const { name, file } = await findTopology(appFile, String(given.values.topology))
-    const deployment = await deploy({
-      appFile, topologyName: name, topologyFile: file, dataFolder: dataFolderOf(),
-      host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log,
-    })
-    const admin = await startAdminServer(deployment, portOf('ADMIN_PORT') ?? 4000).catch(async (error: unknown) => {
-      await deployment.stop()
-      throw error
-    })
-    const facts = { url: deployment.url, docs: `${deployment.url}/docs`, admin: `${admin.url}/status`, topology: name }
-    print(given, facts, `${deployment.plan.application} on ${name}\n  api    ${facts.url}\n  docs   ${facts.docs}\n  admin  ${facts.admin}\nready ${facts.url}`)
+    const stopping = stopSignal()
+    const serving = await serve(given, log)
+    print(given, serving.facts, serving.text)
     const signal = await stopping
     log.info({ signal }, 'stopping')
-    await admin.close()
-    await deployment.stop()
+    await serving.stop()
     return 0
   },
+}
+
+/** Resolves with the signal that asks this process to end. */
+export function stopSignal(): Promise<string> {
+  return new Promise(resolve => { for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal)) })
+}
+
+export interface Serving {
+  readonly deployment: Deployment
+  readonly facts: { readonly url: string; readonly docs: string; readonly admin: string; readonly topology: string }
+  readonly text: string
+  stop(): Promise<void>
+}
+
+/** Deploys what the options name, with its admin port. */
+export async function serve(given: Arguments, log: Logger): Promise<Serving> {
+  const appFile = appFileOf(given)
+  const { name, file } = await findTopology(appFile, String(given.values.topology))
+  const deployment = await deploy({
+    appFile, topologyName: name, topologyFile: file, dataFolder: dataFolderOf(),
+    host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log,
+  })
+  const admin = await startAdminServer(deployment, portOf('ADMIN_PORT') ?? 4000).catch(async (error: unknown) => {
+    await deployment.stop()
+    throw error
+  })
+  const facts = { url: deployment.url, docs: `${deployment.url}/docs`, admin: `${admin.url}/status`, topology: name }
+  return {
+    deployment, facts,
+    text: `${deployment.plan.application} on ${name}\n  api    ${facts.url}\n  docs   ${facts.docs}\n  admin  ${facts.admin}\nready ${facts.url}`,
+    stop: async () => {
+      await admin.close()
+      await deployment.stop()
+    },
+  }
 }

@@ -42,9 +42,11 @@ export interface Policy {
 
 export type HttpRoute = `${'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'} /${string}`
 
+const ownFolder = new URL('.', import.meta.url).href
+
 /** Where in the application's source a builder was called: the first frame outside of this package's model. */
 export function callSite(): string {
   const frames = (new Error().stack ?? '').split('\n').slice(2)
-  const frame = frames.find(line => !/\/(src|dist)\/model\//.test(line)) ?? ''
+  const frame = frames.find(line => !line.includes(ownFolder)) ?? ''
   return /(?:file:\/\/)?(\/[^)\s]+:\d+):\d+/.exec(frame)?.[1] ?? 'unknown place'
 }

@@ -5,7 +5,7 @@ import type { Schema } from './intent.ts'
 import { parseRoute } from './manifest.ts'
 import type { Query } from './query.ts'
 
-type Json = Record<string, unknown>
+export type Json = Record<string, unknown>
 
 interface WithJsonSchema {
   readonly jsonSchema?: { input(options: { target: string }): Json; output(options: { target: string }): Json }
@@ -67,7 +67,7 @@ function operationOf(intent: Query | Command, path: string): Json {
 }
 
 /** Undefined where the validator offers none, or JSON Schema cannot express it (a transform, say): documented as anything. */
-function jsonSchemaOf(schema: Schema, side: 'input' | 'output'): Json | undefined {
+export function jsonSchemaOf(schema: Schema, side: 'input' | 'output'): Json | undefined {
   const { jsonSchema } = schema['~standard'] as unknown as WithJsonSchema
   if (!jsonSchema) return undefined
   try {

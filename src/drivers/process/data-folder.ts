@@ -41,11 +41,10 @@ export async function dataFolderLock(dataFolder: string): Promise<DataFolderLock
   throw fault('DATA_FOLDER_IN_USE', `several processes claim the data folder ${folder} at once: start one only`)
 }
 
-/** True while a deployment has claimed the folder. */
-export async function isDataFolderInUse(dataFolder: string): Promise<boolean> {
-  const text = await readFile(path.join(dataFolder, 'tenfold.pid'), 'utf8').catch(() => null)
-  const holder = text === null ? null : holderOf(text)
-  return holder !== null && isLiving(holder)
+/** The living process that has claimed the folder, or null. Claims and changes nothing. */
+export async function livingHolder(dataFolder: string): Promise<number | null> {
+  const holder = holderOf(await readFile(path.join(dataFolder, 'tenfold.pid'), 'utf8').catch(() => ''))
+  return holder && isLiving(holder) ? holder.pid : null
 }
 
 function inUse(folder: string, pid: number): Error {

@@ -1,0 +1,22 @@
+import type { Topology } from 'tenfold'
+import type { app } from '../app.ts'
+
+export default {
+  about: 'One process runs everything; an embedded Postgres is the only thing beside it.',
+  outgrow: 'One core stays above 70 %, or a deploy may no longer pause requests.',
+  users: [1, 100],
+  processes: {
+    app: { runs: 'everything', does: 'everything', replicas: 1 },
+  },
+  ports: {
+    database: { driver: 'postgres', embedded: true },
+    cache: { driver: 'none' },
+    broadcast: { driver: 'memory' },
+    queue: { driver: 'postgres', concurrency: 4 },
+    bus: { driver: 'postgres' },
+    lease: { driver: 'postgres' },
+    transport: { driver: 'memory' },
+    ingress: { driver: 'http', port: 3000 },
+    orchestrator: { driver: 'process' },
+  },
+} as const satisfies Topology<typeof app>
