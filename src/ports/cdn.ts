@@ -4,9 +4,8 @@
  *
  * Contract
  * - When `purge` resolves, no later answer of the CDN comes from an object that was stored
- *   before the call and carries one of the tags. Objects without any of them stay.
- * - With the capability `fetch-fence` the same holds for an answer that the CDN had asked
- *   the origin for before the call and got after it. Without it, purge again a little later.
+ *   before the call, or that the CDN had asked the origin for before the call and got
+ *   after it, and carries one of the tags. Objects without any of them stay.
  * - When it rejects, the purge may have happened in part; purging again does no harm.
  * - A tag is any text: `cacheTagsOf` (base/cache-tag.ts) writes it as the header and the
  *   purge know it.

@@ -1,5 +1,5 @@
 /**
- * Varnish as a child process on loopback: rendered configuration, working folder, start,
+ * Varnish as a child process on loopback: working folder, configuration, start,
  * readiness, stop, and a new start when it dies. What it keeps is in memory: a new start
  * begins with an empty cache, so a purge it missed is not missing.
  */
@@ -15,10 +15,10 @@ import { backoffMs } from '../../base/backoff.ts'
 import { fault } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
 import { monotonicMs, sleep } from '../../base/time.ts'
-import { renderVcl } from './vcl.ts'
-import type { VclOptions } from './vcl.ts'
 
-export interface VarnishServerOptions extends VclOptions {
+export interface VarnishServerOptions {
+  /** From `renderVcl`. */
+  readonly vcl: string
   /** Its working folder goes to the sub-folder `varnish`. */
   readonly dataFolder: string
   readonly host?: string
@@ -58,7 +58,7 @@ export async function startVarnishServer(options: VarnishServerOptions): Promise
   const folder = await workingFolder(options.dataFolder)
   await endPredecessor(folder)
   const vclFile = path.join(folder, 'tenfold.vcl')
-  await writeConfiguration(vclFile, renderVcl(options))
+  await writeConfiguration(vclFile, options.vcl)
   const guard = new Guard(program, argumentsOf(options, folder, vclFile), folder, options)
   await guard.start()
   return {
@@ -157,17 +157,15 @@ class Guard {
   get pid(): number | null { return this.#child && this.#child.exitCode === null && this.#child.signalCode === null ? this.#child.pid ?? null : null }
 
   async start(): Promise<void> {
-    await this.#launch()
     const { host = '127.0.0.1', port } = this.#options
+    if (await accepts(host, port)) throw fault('USAGE', `port ${port} is taken: stop what listens there, or choose another one for Varnish`)
+    await this.#launch()
     const deadlineMs = monotonicMs() + startMs
     while (!await accepts(host, port)) {
       if (this.pid !== null && monotonicMs() < deadlineMs) { await sleep(10); continue }
       await this.stop()
       throw fault('UNAVAILABLE', `Varnish did not start on port ${port}: ${(await readFile(this.#logFile, 'utf8')).trim().slice(-1_000)} (log: ${this.#logFile})`)
     }
-    // Something else may have had the port: then ours ends at once.
-    await sleep(20)
-    if (this.pid === null) throw fault('USAGE', `port ${port} is taken: stop what listens there, or choose another one (log: ${this.#logFile})`)
     void this.#watch()
   }
 
