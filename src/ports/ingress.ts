@@ -5,7 +5,7 @@
  * - The driver owns the wire: parsing, limits, guards against slow clients, keep-alive,
  *   drain. It hands over one plain request and sends one plain answer; it knows no intent.
  * - `admit` is asked before the body is read; an answer instead of null is sent at once.
- * - A body that is not acceptable JSON never reaches `handle`: it is answered with `refuse`.
+ * - A body that is not acceptable JSON (on a route that takes JSON) never reaches `handle`: it is answered with `refuse`.
  * - `drain`: no new connection is accepted, each answer says `Connection: close`, running
  *   requests finish, no idle connection is reset; resolves when all are gone or graceMs is over.
  */
@@ -19,6 +19,8 @@ export interface Route {
   /** `/articles/:slug`; parameters are single segments. */
   readonly path: string
   readonly bodyBytesMax: number
+  /** 'stream': whatever the type, the body is handed over unread, as a Readable. Default 'json'. */
+  readonly body?: 'json' | 'stream'
   /** Given back with each request. */
   readonly name: string
 }
@@ -31,7 +33,7 @@ export interface HttpRequest {
   /** A repeated parameter is an array. */
   readonly query: Readonly<Record<string, string | string[]>>
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  /** Parsed JSON, or undefined when the body was empty. */
+  /** Parsed JSON, or undefined when the body was empty; the Readable on a route whose body is a stream. */
   readonly body: unknown
   readonly remoteAddress: string
   /** Aborts when the client went away. */

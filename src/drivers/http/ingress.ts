@@ -64,7 +64,12 @@ function createFastify(options: ListenOptions, state: State, log: Logger, times:
     return send(reply, allow ? handler.refuse('METHOD_NOT_ALLOWED', `${request.method} is not answered here`, request.headers, allow)
       : handler.refuse('NOT_FOUND', `nothing answers ${request.method} ${request.url.slice(0, 200)}`, request.headers), state)
   })
-  for (const route of options.routes) addRoute(fastify, route, options, state)
+  for (const route of options.routes) if (route.body !== 'stream') addRoute(fastify, route, options, state)
+  void fastify.register(async scope => {
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser('*', (_request, body, done) => done(null, body))
+    for (const route of options.routes) if (route.body === 'stream') addRoute(scope, route, options, state)
+  })
   return fastify
 }
 
