@@ -11,19 +11,19 @@ import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { every } from '../base/time.ts'
 import type { Application } from '../model/app.ts'
-import { assertApplication } from '../model/manifest.ts'
-import { nodeHandlerOf } from '../model/mount.ts'
-import type { Mount } from '../ports/ingress.ts'
+import { acceptsUploads, assertApplication } from '../model/manifest.ts'
 import type { Call } from '../ports/transport.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
 import { startConsumers } from '../runtime/consumers.ts'
 import { Limiter } from '../runtime/limiter.ts'
 import { createRouter, routesOf } from '../runtime/router.ts'
+import { createUploads } from '../runtime/upload.ts'
 import { tokenCodec } from '../runtime/token.ts'
 import { startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
 import { checkTopology } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
 import { readMigrations } from './migrations.ts'
+import { mountsOf } from './mounts.ts'
 import { pageRoutes, pagesOf } from './pages.ts'
 import { driversOf } from './registry.ts'
 import type { Engines } from './registry.ts'
@@ -32,6 +32,8 @@ export interface BootOptions {
   readonly app: Application
   readonly topology: Topology
   readonly databaseUrl: string
+  /** Where engines without an address of their own keep what they keep. */
+  readonly dataFolder: string
   /** Signs consistency tokens; the same in every process of a deployment. */
   readonly secret: Buffer
   readonly log: Logger
@@ -69,12 +71,12 @@ export async function boot(options: BootOptions): Promise<Running> {
 async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const { app, topology, log } = options
   const services = app.services.map(one => one.name)
-  const engines = driversOf(topology.ports, options.databaseUrl, log)
+  const engines = driversOf(topology.ports, options.databaseUrl, log, options.dataFolder)
   const { database, bus, queue, transport, cache, leases } = engines
   await database.open()
   closers.add(() => database.close())
   await migrate(app, engines)
-  for (const engine of [cache, leases, bus, queue, transport]) {
+  for (const engine of [cache, leases, bus, queue, transport, ...(acceptsUploads(app) ? [engines.blobs] : [])]) {
     await engine.open()
     closers.add(() => engine.close())
   }
@@ -86,8 +88,8 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   let draining = false
   const listening = await engines.ingress.listen({
     host: options.host, port: options.port, handle: options.handle, corsOrigins: app.options.corsOrigins ?? [],
-    routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app),
-    handler: createRouter({ app, dispatcher, limiter, log, pages: pagesOf(app, database), isDraining: () => draining }),
+    routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app, engines.blobs),
+    handler: createRouter({ app, dispatcher, limiter, log, uploads: acceptsUploads(app) ? createUploads(app, engines.blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => draining }),
   })
   closers.add(() => listening.close())
   let stopping: Promise<void> | undefined
@@ -117,10 +119,6 @@ async function startBackground({ app, topology, log }: BootOptions, engines: Eng
   const scheduler = startScheduler(options)
   closers.add(() => scheduler.stop())
   closers.add(every(60_000, async () => { await database.prune().catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
-}
-
-async function mountsOf(app: Application): Promise<Mount[]> {
-  return Promise.all(Object.entries(app.options.mounts ?? {}).map(async ([prefix, application]) => ({ prefix, handle: await nodeHandlerOf(application) })))
 }
 
 async function invoke(dispatcher: Dispatcher, call: Parameters<Running['invoke']>[0]): Promise<unknown> {

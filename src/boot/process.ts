@@ -22,6 +22,7 @@ async function start(handle: unknown): Promise<void> {
     app, log, handle,
     topology: await loadTopology(env.TENFOLD_TOPOLOGY!),
     databaseUrl: env.TENFOLD_DATABASE_URL!,
+    dataFolder: env.TENFOLD_DATA!,
     secret: Buffer.from(env.TENFOLD_SECRET!, 'hex'),
     host: env.TENFOLD_HOST!,
     port: Number(env.TENFOLD_PORT),

@@ -44,7 +44,7 @@ async function withInvoke<T>(given: Arguments, appFile: string, work: (invoke: I
   const closers = new Closers()
   try {
     const databaseUrl = await databaseOf(topology, { dataFolder: dataFolderOf(), log }, closers, true)
-    const running = await boot({ app, topology, databaseUrl, log, secret: Buffer.alloc(32), host: '127.0.0.1', port: 0 })
+    const running = await boot({ app, topology, databaseUrl, dataFolder: dataFolderOf(), log, secret: Buffer.alloc(32), host: '127.0.0.1', port: 0 })
     closers.add(() => running.stop())
     return await work((intent, input, callerId) => running.invoke({ intent, input, caller: callerId === undefined ? null : { id: callerId } }))
   } finally {

@@ -1,8 +1,10 @@
 /** The suites of all ports, for drivers written elsewhere: `verify(queueSuite, driver)`. */
 export { failures, suite, verify } from './check.ts'
 export type { Case, Check, Driver, Suite } from './check.ts'
+export { blobsSuite } from './blobs.ts'
 export { busSuite } from './bus.ts'
 export { cacheSuite } from './cache.ts'
+export { cdnSuite } from './cdn.ts'
 export { databaseSuite } from './database.ts'
 export { ingressSuite } from './ingress.ts'
 export { leaseSuite } from './lease.ts'

@@ -11,15 +11,10 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { lookup } from 'mrmime'
 import { fault } from '../base/errors.ts'
+import type { Assets } from '../model/app.ts'
 import type { Mount } from '../ports/ingress.ts'
 import { answerWith, reads, refuse } from './representation.ts'
 import type { Representation } from './representation.ts'
-
-export interface AssetsOptions {
-  readonly folder: URL
-  /** Names that never get another content. Default: a hash before the ending, as bundlers write it. */
-  readonly immutable?: RegExp
-}
 
 /** Eight or more hexadecimal digits, or the eight letters and digits of esbuild, Rollup and Vite; a word is neither. */
 const hashed = /[.-](?:(?=[a-f]*\d)[\da-f]{8,64}|(?=[\w-]*\d)(?=[\w-]*[A-Z])[\w-]{8})\.[a-z\d]+(?:\.map)?$/
@@ -30,7 +25,7 @@ type Encoding = keyof typeof encodings | 'identity'
 interface Variant { readonly file: string; readonly representation: Representation }
 type Asset = Partial<Record<Encoding, Variant>> & { readonly identity: Variant }
 
-export async function assetsMount(prefix: string, options: URL | AssetsOptions): Promise<Mount> {
+export async function assetsMount(prefix: string, options: Assets): Promise<Mount> {
   const { folder, immutable = hashed } = options instanceof URL ? { folder: options } : options
   const assets = await readAssets(fileURLToPath(folder), immutable)
   return {

@@ -11,18 +11,22 @@ import type { Application } from '../model/app.ts'
 import type { Command } from '../model/command.ts'
 import { parseRoute } from '../model/manifest.ts'
 import type { Query } from '../model/query.ts'
+import type { Acceptance } from '../model/upload.ts'
 import type { HttpAnswer, HttpRequest, IngressHandler, Route } from '../ports/ingress.ts'
 import type { Caller, Priority } from '../ports/transport.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Limiter, Ticket } from './limiter.ts'
 import { asTenfoldError, errorAnswer } from './problem.ts'
 import { traceIdOf, traceparentFrom } from './trace.ts'
+import type { Uploads } from './upload.ts'
 
 export interface RouterOptions {
   readonly app: Application
   readonly dispatcher: Dispatcher
   readonly limiter: Limiter
   readonly log: Logger
+  /** Null when no command accepts files. */
+  readonly uploads: Uploads | null
   /** Pages served beside the intents: OpenAPI and its reader, health. */
   readonly pages: ReadonlyMap<string, () => HttpAnswer>
   isDraining(): boolean
@@ -36,6 +40,7 @@ interface Target {
   readonly priority: Priority
   readonly cost: number
   readonly authenticates: boolean
+  readonly accepts: Acceptance | undefined
 }
 
 type Headers = HttpRequest['headers']
@@ -45,7 +50,8 @@ export function routesOf(app: Application): Route[] {
   for (const intent of app.intents.values()) {
     if (intent.kind !== 'query' && intent.kind !== 'command') continue
     const { http } = (intent as Query | Command).definition
-    if (http) routes.push({ ...parseRoute(http), bodyBytesMax: limits.bodyBytesMax, name: intent.name })
+    const { accepts } = (intent as Command).definition
+    if (http) routes.push({ ...parseRoute(http), bodyBytesMax: accepts?.bytesMax ?? limits.bodyBytesMax, name: intent.name, ...(accepts ? { body: 'stream' } : {}) })
   }
   return routes
 }
@@ -95,6 +101,7 @@ function targetsOf(app: Application): Map<string, Target> {
       priority: definition.priority ?? 'normal',
       cost: definition.cost ?? 1,
       authenticates: (definition.auth ?? 'none') !== 'none' && app.options.authenticate !== undefined,
+      accepts: isCommand ? (definition as Command['definition']).accepts : undefined,
     })
   }
   return targets
@@ -110,7 +117,7 @@ async function answer(options: RouterOptions, target: Target, request: HttpReque
     const caller: Caller | null = target.authenticates ? await app.options.authenticate!(request) : null
     const { output, token } = await dispatcher.dispatch({
       intent: target.intent.name,
-      input: inputOf(request),
+      input: target.accepts ? await uploadInput(options, target, target.accepts, request, caller) : inputOf(request),
       repeatable: !target.isCommand || idempotencyKey !== undefined,
       metadata: { timeoutMs: timeoutOf(headers, target.timeoutMs), traceparent, requestId, caller, token: tokenOf(headers), idempotencyKey, depth: 0, priority: target.priority },
     })
@@ -122,6 +129,13 @@ async function answer(options: RouterOptions, target: Target, request: HttpReque
     } else if (log.isLevelEnabled('debug')) log.debug({ code: known.code, intent: target.intent.name, requestId }, 'request refused')
     return errorAnswer(app, known, { requestId })
   }
+}
+
+/** A stranger stores nothing where a caller is required. */
+async function uploadInput({ uploads }: RouterOptions, { intent }: Target, accepts: Acceptance, request: HttpRequest, caller: Caller | null): Promise<Record<string, unknown>> {
+  if (intent.definition.auth === 'required' && !caller) throw fault('UNAUTHENTICATED')
+  const upload = await uploads!.receive({ accepts, service: intent.service.name, callerId: caller?.id ?? '', request })
+  return { ...request.query, ...request.parameters, upload }
 }
 
 function success(target: Target, output: unknown, token: string | undefined, requestId: string): HttpAnswer {

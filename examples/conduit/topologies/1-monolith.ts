@@ -16,6 +16,7 @@ export default {
     lease: { driver: 'postgres' },
     transport: { driver: 'memory' },
     ingress: { driver: 'http', port: 3000 },
+    blobs: { driver: 'filesystem' },
     orchestrator: { driver: 'process' },
   },
 } as const satisfies Topology<typeof app>
