@@ -80,6 +80,9 @@ sub vcl_recv {
     if (req.method == "PURGE") {
         call purge_tags;
     }
+    if (req.method !~ "^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$") {
+        return (synth(405, "Method Not Allowed"));
+    }
     if (req.restarts == 0) {
         unset req.http.X-Tenfold-Has-Stale;
         unset req.http.X-Tenfold-Stale;
