@@ -195,6 +195,7 @@ test('without its program the packages are named', () => {
 test('a port that is taken is named', { skip }, async () => {
   const { server, url } = await shared()
   const dataFolder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-varnish-'))
+  await chmod(dataFolder, 0o755)
   try {
     await assert.rejects(startVarnishServer({ vcl: renderVcl(example), dataFolder, port: server.port, log: silentLogger }), new RegExp(String(server.port)))
     assert.equal((await ask(`${url}/none`)).status, 404, 'the one that was there goes on')
