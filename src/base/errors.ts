@@ -24,7 +24,7 @@ export const errorTable = {
   METHOD_NOT_ALLOWED: { status: 405, retryable: false, says: 'The path exists, the method does not.', help: 'See the Allow header.' },
   CONFLICT: { status: 409, retryable: false, says: 'The value is taken or the state does not allow it.', help: 'Choose another value or read the state again.' },
   PAYLOAD_TOO_LARGE: { status: 413, retryable: false, says: 'The body is larger than the limit.', help: 'Send less, or raise the intent\'s body limit.' },
-  UNSUPPORTED_MEDIA_TYPE: { status: 415, retryable: false, says: 'The body is not JSON.', help: 'Send Content-Type: application/json.' },
+  UNSUPPORTED_MEDIA_TYPE: { status: 415, retryable: false, says: 'The body is of a type that is not taken here.', help: 'Send application/json, or for an upload one of the types that the message names.' },
   IDEMPOTENCY_MISMATCH: { status: 422, retryable: false, says: 'The idempotency key was used with another input.', help: 'Use a new key for a new request.' },
   IDEMPOTENCY_IN_FLIGHT: { status: 409, retryable: true, says: 'A call with this idempotency key is still running.', help: 'Try again after a moment.' },
   OVERLOADED: { status: 503, retryable: true, says: 'The process has more work than it can finish in time.', help: 'Try again after Retry-After.' },

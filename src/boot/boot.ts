@@ -13,9 +13,8 @@ import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { every } from '../base/time.ts'
 import type { Application } from '../model/app.ts'
-import { assertApplication } from '../model/manifest.ts'
-import { nodeHandlerOf } from '../model/mount.ts'
-import type { Listening, Mount } from '../ports/ingress.ts'
+import { acceptsUploads, assertApplication } from '../model/manifest.ts'
+import type { Listening } from '../ports/ingress.ts'
 import type { Call } from '../ports/transport.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
 import { startConsumers } from '../runtime/consumers.ts'
@@ -26,11 +25,13 @@ import { createRouter } from '../runtime/router.ts'
 import type { RouterOptions } from '../runtime/router.ts'
 import { Session } from '../runtime/session.ts'
 import { routesOf } from '../runtime/target.ts'
+import { createUploads } from '../runtime/upload.ts'
 import { tokenCodec } from '../runtime/token.ts'
 import { startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
 import { checkTopology } from '../topology/plan.ts'
 import type { Role, Topology } from '../topology/topology.ts'
 import { readMigrations } from './migrations.ts'
+import { mountsOf } from './mounts.ts'
 import { pageRoutes, pagesOf } from './pages.ts'
 import { driversOf } from './registry.ts'
 import type { Engines } from './registry.ts'
@@ -39,6 +40,8 @@ export interface BootOptions {
   readonly app: Application
   readonly topology: Topology
   readonly databaseUrl: string
+  /** Where engines without an address of their own keep what they keep. */
+  readonly dataFolder: string
   /** Signs consistency tokens; the same in every process of a deployment. */
   readonly secret: Buffer
   readonly log: Logger
@@ -86,12 +89,12 @@ export async function boot(options: BootOptions): Promise<Running> {
 async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const { app, topology, log, does = 'everything' } = options
   const services = app.services.map(one => one.name)
-  const engines = driversOf(topology.ports, options.databaseUrl, log)
+  const engines = driversOf(topology.ports, options.databaseUrl, log, options.dataFolder)
   const { database, bus, queue, transport, cache, broadcast, leases } = engines
   await database.open()
   closers.add(() => database.close())
   await migrate(app, engines)
-  for (const engine of [...cache ? [cache, broadcast] : [], leases, bus, queue, transport]) {
+  for (const engine of [...cache ? [cache, broadcast] : [], leases, bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
     await engine.open()
     closers.add(() => engine.close())
   }
@@ -117,13 +120,13 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   }
 }
 
-async function listen({ app, log, ...options }: BootOptions, { ingress, database }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter'>, closers: Closers): Promise<Listening> {
+async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter'>, closers: Closers): Promise<Listening> {
   let closing = false
   const listening = await ingress.listen({
     host: options.host, port: options.port, handedDown: options.handedDown, corsOrigins: app.options.corsOrigins ?? [],
-    routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app),
+    routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app, blobs),
     // What arrives while it drains is answered: only when the time for that is over is it refused.
-    handler: createRouter({ ...inner, app, log, pages: pagesOf(app, database), isDraining: () => closing }),
+    handler: createRouter({ ...inner, app, log, uploads: acceptsUploads(app) ? createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
   })
   closers.add(() => { closing = true; return listening.close() })
   return listening
@@ -147,10 +150,6 @@ async function startBackground({ app, topology, log }: BootOptions, engines: Eng
   const scheduler = startScheduler(options)
   closers.add(() => scheduler.stop())
   closers.add(every(60_000, async () => { await database.prune().catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
-}
-
-async function mountsOf(app: Application): Promise<Mount[]> {
-  return Promise.all(Object.entries(app.options.mounts ?? {}).map(async ([prefix, application]) => ({ prefix, handle: await nodeHandlerOf(application) })))
 }
 
 async function invoke(dispatcher: Dispatcher, call: Parameters<Running['invoke']>[0]): Promise<unknown> {

@@ -30,6 +30,7 @@ async function start(): Promise<void> {
     does: env.TENFOLD_DOES as Role,
     processCount: Number(env.TENFOLD_PROCESS_COUNT),
     databaseUrl: env.TENFOLD_DATABASE_URL!,
+    dataFolder: env.TENFOLD_DATA!,
     secret: Buffer.from(env.TENFOLD_SECRET!, 'hex'),
     host: env.TENFOLD_HOST!,
     port: Number(env.TENFOLD_PORT),

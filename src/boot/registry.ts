@@ -1,5 +1,7 @@
 /** Port × driver: the one table that knows which engine stands behind which name in a topology. */
+import path from 'node:path'
 import type { Logger } from '../base/log.ts'
+import { openFilesystemBlobs } from '../drivers/filesystem/blobs.ts'
 import { openHttpIngress } from '../drivers/http/ingress.ts'
 import { openMemoryBroadcast } from '../drivers/memory/broadcast.ts'
 import { openMemoryCache } from '../drivers/memory/cache.ts'
@@ -11,6 +13,7 @@ import { openPostgresDatabase } from '../drivers/postgres/database.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
 import type { Broadcast } from '../ports/broadcast.ts'
+import type { Blobs } from '../ports/blobs.ts'
 import type { Bus } from '../ports/bus.ts'
 import type { Cache } from '../ports/cache.ts'
 import type { Database } from '../ports/database.ts'
@@ -30,10 +33,11 @@ export interface Engines {
   readonly leases: Leases
   readonly transport: Transport
   readonly ingress: Ingress
+  readonly blobs: Blobs
 }
 
 /** Makes the drivers that a topology names; nothing is opened yet. */
-export function driversOf(ports: Ports, databaseUrl: string, log: Logger): Engines {
+export function driversOf(ports: Ports, databaseUrl: string, log: Logger, dataFolder: string): Engines {
   const database = openPostgresDatabase({ url: databaseUrl, log })
   const transports = {
     memory: () => openMemoryTransport(),
@@ -52,5 +56,6 @@ export function driversOf(ports: Ports, databaseUrl: string, log: Logger): Engin
     leases: openPostgresLeases({ url: databaseUrl, log }),
     transport: transports[ports.transport.driver](),
     ingress: openHttpIngress({ log }),
+    blobs: openFilesystemBlobs({ folder: path.join(dataFolder, 'blobs') }),
   }
 }

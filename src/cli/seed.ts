@@ -47,7 +47,7 @@ async function withInvoke<T>(given: Arguments, appFile: string, work: (invoke: I
     const databaseUrl = await databaseOf(topology, { dataFolder: dataFolderOf(), log }, closers, true)
     // Beside a deployment only the calls run here: what follows from them is its work.
     const does = await isDeployed(dataFolderOf()) ? 'calls' : 'background'
-    const running = await boot({ app, topology, databaseUrl, log, does, secret: Buffer.alloc(32), host: '127.0.0.1', port: 0 })
+    const running = await boot({ app, topology, databaseUrl, dataFolder: dataFolderOf(), log, does, secret: Buffer.alloc(32), host: '127.0.0.1', port: 0 })
     closers.add(() => running.stop())
     return await work((intent, input, callerId) => running.invoke({ intent, input, caller: callerId === undefined ? null : { id: callerId } }))
   } finally {

@@ -112,6 +112,27 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     }
     await listening.close()
   },
+  'a route of streams gets its body unread, whatever its type, and breaks when its sender goes': async ({ ingress }) => {
+    const outcomes: string[] = []
+    const routes = [{ method: 'PUT', path: '/files/:id', name: 'file', bodyBytesMax: 10_000_000, body: 'stream' }, { method: 'POST', path: '/things', name: 'post', bodyBytesMax: 1_000 }] as const
+    const { listening, seen } = await serve(ingress, { handle: async request => {
+      let bytes = 0
+      try {
+        for await (const chunk of request.body as AsyncIterable<Uint8Array>) bytes += chunk.length
+        outcomes.push(`${request.parameters.id} ${bytes}`)
+      } catch { outcomes.push(`${request.parameters.id} broke`) }
+      return plain(200, String(bytes))
+    } }, { routes })
+    const put = (id: string, body: string | Uint8Array, type?: string) => fetch(`${listening.url}/files/${id}`, { method: 'PUT', body, ...(type ? { headers: { 'content-type': type } } : {}) })
+    assert.equal(await (await put('large', new Uint8Array(3_000_000), 'image/png')).text(), '3000000')
+    await put('json', '{"not json', 'application/json')
+    await put('odd', new Uint8Array(5), 'x/y')
+    await put('untyped', new Uint8Array(6))
+    await raw(listening.port, `PUT /files/gone HTTP/1.1\r\n${host}Content-Type: image/png\r\nContent-Length: 100\r\n\r\nhalf`, 100)
+    await sleep(50)
+    assert.deepEqual([outcomes, (await post(listening.url, 'x', 'image/png')).status, seen.length], [['large 3000000', 'json 10', 'odd 5', 'untyped 6', 'gone broke'], 415, 0])
+    await listening.close()
+  },
   'unknown paths and methods are told apart': async ({ ingress }) => {
     const { listening } = await serve(ingress)
     assert.equal((await fetch(`${listening.url}/nothing`)).status, 404)

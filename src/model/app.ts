@@ -31,6 +31,9 @@ export interface ErrorAnswer {
   readonly body: unknown
 }
 
+/** A folder, or a folder and which of its names never get another content (default: those with a hash before the ending). */
+export type Assets = URL | { readonly folder: URL; readonly immutable?: RegExp }
+
 export interface ApplicationOptions<Modules extends ServiceModules> {
   readonly services: Modules
   /**
@@ -46,6 +49,8 @@ export interface ApplicationOptions<Modules extends ServiceModules> {
   errors?(error: TenfoldError): ErrorAnswer
   /** Existing applications, each served whole below its prefix. */
   readonly mounts?: Readonly<Record<`/${string}`, Mountable>>
+  /** Folders of static files, each served below its prefix: read once, at the start. */
+  readonly assets?: Readonly<Record<`/${string}`, Assets>>
   readonly corsOrigins?: readonly string[]
   readonly title?: string
   readonly version?: string

@@ -38,11 +38,13 @@ async function send(url: string, http: `${string} /${string}`, input: Record<str
     delete rest[name]
     return encodeURIComponent(String(value))
   })
-  const query = method === 'GET' ? `?${new URLSearchParams(Object.entries(rest).filter(([, value]) => value !== undefined).map(([name, value]): [string, string] => [name, String(value)]))}` : ''
+  const file = rest.upload instanceof Blob ? rest.upload : undefined
+  if (file) delete rest.upload
+  const query = method === 'GET' || file ? `?${new URLSearchParams(Object.entries(rest).filter(([, value]) => value !== undefined).map(([name, value]): [string, string] => [name, String(value)]))}` : ''
   const given = typeof options.headers === 'function' ? options.headers() : options.headers
   const answer = await fetch(url + filled + query, {
-    method, ...(method === 'GET' ? {} : { body: JSON.stringify(rest) }),
-    headers: { ...(method === 'GET' ? {} : { 'content-type': 'application/json' }), ...(session.token ? { 'tenfold-token': session.token } : {}), ...given },
+    method, ...(method === 'GET' ? {} : { body: file ?? JSON.stringify(rest) }),
+    headers: { ...(method === 'GET' ? {} : { 'content-type': file?.type ?? 'application/json' }), ...(session.token ? { 'tenfold-token': session.token } : {}), ...given },
   })
   session.token = answer.headers.get('tenfold-token') ?? session.token
   const text = await answer.text()

@@ -1,5 +1,6 @@
 /** A command writes: exactly one transaction on the shard that owns its key (I1). */
 import type { CommandContext } from './context.ts'
+import type { Acceptance } from './upload.ts'
 import type { Accepted, Auth, Declared, HttpRoute, Key, Parsed, Policy, Schema, UserOf } from './intent.ts'
 
 export interface CommandDefinition<Tables, I extends Schema, O extends Schema, A extends Auth> extends Policy {
@@ -28,6 +29,8 @@ export interface AnyCommandDefinition extends Policy {
   readonly status?: number
   readonly input: Schema
   readonly output: Schema
+  /** Its body is a file, not JSON. */
+  readonly accepts?: Acceptance
   key(input: never, caller: never): Key
   invalidates?(input: never, facts: never): readonly string[]
   readonly summary?: string

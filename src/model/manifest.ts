@@ -91,13 +91,24 @@ function routeFaults(app: Application): string[] {
     seen.set(shape, intent)
     if (!/^(GET|POST|PUT|PATCH|DELETE) \/\S*$/.test(http)) faults.push(`${intent.declaredAt}: ${intent.name}: '${http}' is not a route; write 'GET /path/:parameter'`)
     if (intent.kind === 'command' && http.startsWith('GET ')) faults.push(`${intent.declaredAt}: ${intent.name} is a command behind GET, which clients may repeat; use POST, PUT, PATCH or DELETE`)
-    for (const prefix of Object.keys(app.options.mounts ?? {})) {
+    for (const prefix of prefixesOf(app)) {
       const path = http.slice(http.indexOf(' ') + 1)
-      if (path === prefix || path.startsWith(`${prefix}/`)) faults.push(`${intent.declaredAt}: ${intent.name} lies below the mount '${prefix}'; move one of them`)
+      if (path === prefix || path.startsWith(`${prefix}/`)) faults.push(`${intent.declaredAt}: ${intent.name} lies below '${prefix}', where a mount, static files or blobs are served; move one of them`)
     }
   }
   return faults
 }
+
+/** Below these no intent is asked. */
+function prefixesOf(app: Application): string[] {
+  const { mounts = {}, assets = {} } = app.options
+  return [...Object.keys(mounts), ...Object.keys(assets), ...(acceptsUploads(app) ? [blobsPrefix] : [])]
+}
+
+export const blobsPrefix = '/blobs'
+
+export const acceptsUploads = (app: Application): boolean =>
+  [...app.intents.values()].some(intent => intent.kind === 'command' && (intent as Command).definition.accepts !== undefined)
 
 function intentFaults(app: Application, intent: Declared): string[] {
   const at = `${intent.declaredAt}: ${intent.name}`

@@ -4,6 +4,7 @@ import type { Command } from './command.ts'
 import type { Schema } from './intent.ts'
 import { parseRoute } from './manifest.ts'
 import type { Query } from './query.ts'
+import type { Acceptance } from './upload.ts'
 
 export type Json = Record<string, unknown>
 
@@ -43,13 +44,14 @@ function operationOf(intent: Query | Command, path: string): Json {
   const inPath = [...path.matchAll(/:([^/]+)/g)].map(match => match[1]!)
   const rest = Object.keys(properties).filter(name => !inPath.includes(name))
   const isQuery = intent.kind === 'query'
+  const accepts = isQuery ? undefined : (intent as Command).definition.accepts
   const parameters = [
     ...inPath.map(name => ({ name, in: 'path', required: true, schema: properties[name] ?? { type: 'string' } })),
-    ...(isQuery ? rest : []).map(name => ({ name, in: 'query', required: required.includes(name), schema: properties[name] })),
+    ...(isQuery || accepts ? rest : []).map(name => ({ name, in: 'query', required: required.includes(name), schema: properties[name] })),
     ...(isQuery ? [] : [{ name: 'Idempotency-Key', in: 'header', required: false, schema: { type: 'string' } }]),
   ]
   const anything = { requestBody: { required: false, content: { 'application/json': { schema: {} } } } }
-  const body = isQuery ? {} : input === undefined ? anything : rest.length === 0 ? {} : {
+  const body = accepts ? uploadBody(accepts) : isQuery ? {} : input === undefined ? anything : rest.length === 0 ? {} : {
     requestBody: { required: rest.some(name => required.includes(name)), content: { 'application/json': {
       schema: { ...input, properties: Object.fromEntries(rest.map(name => [name, properties[name]])), required: required.filter(name => rest.includes(name)) } } } },
   }
@@ -64,6 +66,11 @@ function operationOf(intent: Query | Command, path: string): Json {
     },
     ...(auth === 'none' ? {} : { security: auth === 'required' ? [{ caller: [] }] : [{}, { caller: [] }] }),
   }
+}
+
+function uploadBody({ types, bytesMax }: Acceptance): Json {
+  const schema = { type: 'string', format: 'binary', maxLength: bytesMax }
+  return { requestBody: { required: true, content: Object.fromEntries(types.map(type => [type, { schema }])) } }
 }
 
 /** Undefined where the validator offers none, or JSON Schema cannot express it (a transform, say): documented as anything. */

@@ -11,6 +11,8 @@ import type { Accepted, Auth, Declared, Kind, Parsed, Schema } from './intent.ts
 import type { Job, JobDefinition } from './job.ts'
 import type { Projection, ProjectionDefinition } from './projection.ts'
 import type { Query, QueryDefinition } from './query.ts'
+import { commandOf } from './upload.ts'
+import type { NoInput, Upload, UploadDefinition } from './upload.ts'
 
 export interface ServiceOptions {
   /** Folder of numbered SQL files: `0001-articles.sql`, … */
@@ -30,6 +32,8 @@ export interface Service<Tables = unknown> {
   tables<T>(): Service<T>
   query<I extends Schema, O extends Schema, A extends Auth = 'none'>(definition: QueryDefinition<Tables, I, O, A>): Query<Accepted<I>, Parsed<O>>
   command<I extends Schema, O extends Schema, A extends Auth = 'none'>(definition: CommandDefinition<Tables, I, O, A>): Command<Accepted<I>, Parsed<O>>
+  /** A command whose body is a file: a typed client gives it a Blob, a call in process an upload that is stored already. */
+  upload<O extends Schema, I extends Schema = NoInput, A extends Auth = 'none'>(definition: UploadDefinition<Tables, I, O, A>): Command<Accepted<I> & { readonly upload: Upload | Blob }, Parsed<O>>
   event<S extends Schema>(schema: S): Event<Parsed<S>>
   job<I extends Schema>(definition: JobDefinition<Tables, I>): Job<Accepted<I>>
   /** Reacts to one event, in a transaction of its own. */
@@ -54,6 +58,7 @@ export function service(name: string, options: ServiceOptions = {}): Service {
     tables: <T>() => self as unknown as Service<T>,
     query: definition => declare('query', { definition: definition as Query['definition'] }),
     command: definition => declare('command', { definition: definition as Command['definition'] }),
+    upload: definition => declare('command', { definition: commandOf(definition as unknown as Parameters<typeof commandOf>[0]) }),
     event: schema => declare('event', { schema }),
     job: definition => declare('job', { definition: definition as Job['definition'] }),
     subscribe: definition => declare('subscription', { definition: definition as Subscription['definition'] }),

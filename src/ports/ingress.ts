@@ -8,7 +8,7 @@
  * - A GET route answers HEAD as well: the request says HEAD, the answer goes without its body.
  *   204 and 304 have neither body nor content-type, whatever the answer holds.
  * - `admit` is asked before the body is read; a refusal is sent at once.
- * - A body that is not acceptable JSON in UTF-8 never reaches `handle`: it is answered with `refuse`.
+ * - A body that is not acceptable JSON in UTF-8 (on a route that takes JSON) never reaches `handle`: it is answered with `refuse`.
  * - A mount gets what is at or below its prefix; of several the longest prefix wins.
  * - `drain`: no new connection is accepted, each answer says `Connection: close`, running
  *   requests finish, those of mounts too, no idle connection is reset; resolves when all are
@@ -26,6 +26,8 @@ export interface Route {
   /** `/articles/:slug`; parameters are single segments. */
   readonly path: string
   readonly bodyBytesMax: number
+  /** 'stream': whatever the type, the body is handed over unread, as a Readable. Default 'json'. */
+  readonly body?: 'json' | 'stream'
   /** Given back with each request. */
   readonly name: string
 }
@@ -48,7 +50,7 @@ export interface RequestHead {
 }
 
 export interface HttpRequest extends RequestHead {
-  /** Parsed JSON, or undefined when the body was empty. */
+  /** Parsed JSON, or undefined when the body was empty; the Readable on a route whose body is a stream. */
   readonly body: unknown
 }
 

@@ -7,6 +7,7 @@ import type { ErrorCode } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import { credentialsOf } from '../model/app.ts'
 import type { Application } from '../model/app.ts'
+import type { Acceptance } from '../model/upload.ts'
 import type { Admission, HttpAnswer, HttpRequest, IngressHandler, RequestHead } from '../ports/ingress.ts'
 import type { Caller, CallMetadata } from '../ports/transport.ts'
 import { keptAnswer, publicHeaders, success } from './answer.ts'
@@ -20,6 +21,7 @@ import { idempotencyKeyOf, inputOf, one, requestIdOf, timeoutOf, tokenOf } from 
 import { targetsOf } from './target.ts'
 import type { Target } from './target.ts'
 import { traceIdOf, traceparentFrom } from './trace.ts'
+import type { Uploads } from './upload.ts'
 
 export interface RouterOptions {
   readonly app: Application
@@ -30,6 +32,8 @@ export interface RouterOptions {
   readonly hasCdn?: boolean
   readonly limiter: Limiter
   readonly log: Logger
+  /** Null when no command accepts files. */
+  readonly uploads?: Uploads | null
   /** Pages served beside the intents: OpenAPI and its reader, health. */
   readonly pages: ReadonlyMap<string, () => HttpAnswer>
   isDraining(): boolean
@@ -90,7 +94,8 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
       priority: target.priority,
     }
     const repeatable = !target.isCommand || metadata.idempotencyKey !== undefined
-    const outcome = await dispatcher.answer({ intent: target.intent.name, input: inputOf(request), repeatable, metadata })
+    const input = target.accepts ? await uploadInput(options, target, target.accepts, request, metadata.caller) : inputOf(request)
+    const outcome = await dispatcher.answer({ intent: target.intent.name, input, repeatable, metadata })
     const facts = { requestId, token: outcome.token, headers }
     if (!outcome.kept) return success(target, outcome.output, facts)
     const isPublic = target.caching.isPublic && metadata.caller === null && metadata.token === undefined
@@ -100,6 +105,13 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
   } catch (error) {
     return failure(options, target, error, requestId, traceparent)
   }
+}
+
+/** A stranger stores nothing where a caller is required. */
+async function uploadInput({ uploads }: RouterOptions, { intent }: Target, accepts: Acceptance, request: HttpRequest, caller: Caller | null): Promise<Record<string, unknown>> {
+  if (intent.definition.auth === 'required' && !caller) throw fault('UNAUTHENTICATED')
+  const upload = await uploads!.receive({ accepts, service: intent.service.name, callerId: caller?.id ?? '', request })
+  return { ...request.query, ...request.parameters, upload }
 }
 
 /** A kept NOT_FOUND, which a CDN may keep as well. */

@@ -6,6 +6,7 @@ import type { Command } from '../model/command.ts'
 import type { Freshness } from '../model/freshness.ts'
 import { parseRoute } from '../model/manifest.ts'
 import type { Query } from '../model/query.ts'
+import type { Acceptance } from '../model/upload.ts'
 import type { Route } from '../ports/ingress.ts'
 import type { Priority } from '../ports/transport.ts'
 
@@ -18,6 +19,7 @@ export interface Target {
   readonly cost: number
   readonly authenticates: boolean
   readonly caching: Caching
+  readonly accepts: Acceptance | undefined
 }
 
 /** What the answers of an intent may tell caches. */
@@ -32,7 +34,10 @@ export interface Caching {
 }
 
 export function routesOf(app: Application): Route[] {
-  return reachable(app).map(intent => ({ ...parseRoute(intent.definition.http!), bodyBytesMax: limits.bodyBytesMax, name: intent.name }))
+  return reachable(app).map((intent): Route => {
+    const { accepts } = (intent as Command).definition
+    return { ...parseRoute(intent.definition.http!), bodyBytesMax: accepts?.bytesMax ?? limits.bodyBytesMax, name: intent.name, ...accepts ? { body: 'stream' } : {} }
+  })
 }
 
 export function targetsOf(app: Application, hasCdn: boolean): Map<string, Target> {
@@ -47,6 +52,7 @@ export function targetsOf(app: Application, hasCdn: boolean): Map<string, Target
       priority: definition.priority ?? 'normal',
       cost: definition.cost ?? 1,
       caching: { freshness: (intent as Query).definition.freshness, isPublic: (intent as Query).definition.freshness?.audience === 'public', hasCdn, vary },
+      accepts: isCommand ? (definition as Command['definition']).accepts : undefined,
       authenticates: (definition.auth ?? 'none') !== 'none' && app.options.authenticate !== undefined,
     }]
   }))

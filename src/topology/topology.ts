@@ -29,6 +29,7 @@ export interface Ports {
   readonly lease: { readonly driver: 'postgres' }
   readonly transport: { readonly driver: 'memory' } | { readonly driver: 'serialising'; readonly retries: number }
   readonly ingress: { readonly driver: 'http'; readonly port: number }
+  readonly blobs: { readonly driver: 'filesystem' }
   readonly orchestrator: { readonly driver: 'process' }
 }
 

@@ -77,6 +77,17 @@ async function accounts(jane: Person, nobody: Person): Promise<void> {
   }
 }
 
+const picture = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64')
+
+async function avatar(jane: Person, nobody: Person): Promise<void> {
+  const put = (token: string | undefined, type: string) => fetch(`${jane.url}/api/user/avatar`, { method: 'PUT', body: picture, headers: { 'content-type': type, ...(token ? { authorization: `Token ${token}` } : {}) } })
+  assert.deepEqual([(await put(undefined, 'image/png')).status, (await put(jane.token, 'image/gif')).status], [401, 415])
+  const { user } = await (await put(jane.token, 'image/png')).json() as { user: { image: string } }
+  const shown = await fetch(nobody.url + user.image)
+  assert.deepEqual([shown.status, shown.headers.get('content-type'), Buffer.from(await shown.arrayBuffer()).equals(picture)], [200, 'image/png', true])
+  await jane.send('PUT', '/user', { user: { image: null } })
+}
+
 async function articles(jane: Person, john: Person, nobody: Person): Promise<string> {
   const tag = `t-${jane.name}`
   const input = { title: `How ${jane.name} trains`, description: 'ever wonder?', body: 'with care', tagList: ['zeta', tag, 'alpha', tag] }
@@ -205,6 +216,7 @@ export async function runCases(url: string): Promise<void> {
   await jane.register()
   await john.register()
   await accounts(jane, nobody)
+  await avatar(jane, nobody)
   const slug = await articles(jane, john, nobody)
   await reactions(jane, john, nobody, slug)
   await feeds(jane, john, nobody, slug)

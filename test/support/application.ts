@@ -1,4 +1,7 @@
 /** Boots an application within the test's own process, on a scratch database: the real runtime, without a deployment around it. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
 import { silentLogger } from '../../src/base/log.ts'
 import type { Logger } from '../../src/base/log.ts'
 import { boot } from '../../src/boot/boot.ts'
@@ -19,10 +22,11 @@ export interface BootApplicationOptions {
 
 export async function bootApplication(app: Application, options: BootApplicationOptions = {}): Promise<BootedApplication> {
   const scratch = await scratchPostgres()
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-booted-'))
   const topology: Topology = { ...monolith, ports: { ...monolith.ports, transport: options.transport ?? { driver: 'memory' } } }
   try {
-    const running = await boot({ app, topology, databaseUrl: scratch.url, secret: Buffer.alloc(32), log: options.log ?? silentLogger, host: '127.0.0.1', port: 0 })
-    return { ...running, close: async () => { await running.stop(); await scratch.close() } }
+    const running = await boot({ app, topology, databaseUrl: scratch.url, dataFolder: folder, secret: Buffer.alloc(32), log: options.log ?? silentLogger, host: '127.0.0.1', port: 0 })
+    return { ...running, close: async () => { await running.stop(); await scratch.close(); await rm(folder, { recursive: true, force: true }) } }
   } catch (error) {
     await scratch.close()
     throw error

@@ -16,6 +16,7 @@ export default {
     bus: { driver: 'postgres' },
     lease: { driver: 'postgres' },
     transport: { driver: 'serialising', retries: 1 },
+    blobs: { driver: 'filesystem' },
     ingress: { driver: 'http', port: 3000 },
     orchestrator: { driver: 'process' },
   },

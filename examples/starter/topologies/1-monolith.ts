@@ -16,6 +16,7 @@ export default {
     bus: { driver: 'postgres' },
     lease: { driver: 'postgres' },
     transport: { driver: 'memory' },
+    blobs: { driver: 'filesystem' },
     ingress: { driver: 'http', port: 3000 },
     orchestrator: { driver: 'process' },
   },

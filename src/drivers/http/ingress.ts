@@ -101,7 +101,10 @@ class Routing {
     const exchange = new Exchange(route, parameters, request.query as string, raw, response, this.#handler)
     const refusal = exchange.admit()
     if (refusal) exchange.send(refusal, this.#cors)
-    else if (route.method !== 'GET' && hasBody(raw)) this.#read(exchange, route, response)
+    else if (route.body === 'stream') {
+      exchange.body = raw
+      void this.#serve(exchange, response)
+    } else if (route.method !== 'GET' && hasBody(raw)) this.#read(exchange, route, response)
     else void this.#serve(exchange, response)
   }
 

@@ -35,6 +35,20 @@ export const register = accounts.command({
   },
 })
 
+export const changeAvatar = accounts.upload({
+  http: 'PUT /api/user/avatar', auth: 'required', summary: 'Upload the own picture',
+  accepts: ['image/png', 'image/jpeg', 'image/gif', 'image/webp'], bytesMax: 2_097_152,
+  output: z.object({ user: User }),
+  key: (_, { user }) => keyOfId(user.id),
+  async run(context, { upload: { url } }) {
+    const { id } = context.user
+    const row = await context.db.updateTable('account').set({ image: url }).where('id', '=', id).returning(['id', 'email', 'username', 'bio', 'image']).executeTakeFirst()
+    if (!row) throw fault('UNAUTHENTICATED', 'the account is gone', { fields: { token: ['is invalid'] } })
+    context.emit(changed, { id, username: row.username, bio: row.bio, image: row.image })
+    return { user: await userView(row) }
+  },
+})
+
 export const updateUser = accounts.command({
   http: 'PUT /api/user', auth: 'required', summary: 'Change the own account',
   input: z.object({ user: z.object({
