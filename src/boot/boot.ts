@@ -89,12 +89,12 @@ export async function boot(options: BootOptions): Promise<Running> {
 async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const { app, topology, log, does = 'everything' } = options
   const services = app.services.map(one => one.name)
-  const engines = driversOf(topology.ports, options.databaseUrl, log, options.dataFolder)
+  const engines = driversOf(topology.ports, options.databaseUrl, log, options.dataFolder, options.secret)
   const { database, bus, queue, transport, cache, broadcast, leases } = engines
   await database.open()
   closers.add(() => database.close())
   await migrate(app, engines)
-  for (const engine of [...cache ? [cache, broadcast] : [], leases, bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
+  for (const engine of [...cache ? [cache, broadcast] : [], ...engines.cdn ? [engines.cdn] : [], leases, bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
     await engine.open()
     closers.add(() => engine.close())
   }
@@ -120,13 +120,13 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   }
 }
 
-async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter'>, closers: Closers): Promise<Listening> {
+async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter'>, closers: Closers): Promise<Listening> {
   let closing = false
   const listening = await ingress.listen({
     host: options.host, port: options.port, handedDown: options.handedDown, corsOrigins: app.options.corsOrigins ?? [],
     routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app, blobs),
     // What arrives while it drains is answered: only when the time for that is over is it refused.
-    handler: createRouter({ ...inner, app, log, uploads: acceptsUploads(app) ? createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
+    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, uploads: acceptsUploads(app) ? createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
   })
   closers.add(() => { closing = true; return listening.close() })
   return listening
@@ -140,7 +140,7 @@ async function migrate(app: Application, { database }: Engines): Promise<void> {
 
 async function startBackground({ app, topology, log }: BootOptions, engines: Engines, services: readonly string[], invalidation: Invalidation | null, closers: Closers): Promise<void> {
   const { database, bus, queue, transport } = engines
-  const options = { app, database, bus, queue, transport, log, services, invalidation, concurrency: topology.ports.queue.concurrency }
+  const options = { app, database, bus, queue, transport, log, services, invalidation, cdn: engines.cdn, concurrency: topology.ports.queue.concurrency }
   const consumers = await startConsumers(options)
   closers.add(() => consumers.stop())
   const relay = await startRelay(options)

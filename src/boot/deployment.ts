@@ -18,6 +18,7 @@ import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
+import { startCdn } from './cdn.ts'
 import { loadTopology } from './load.ts'
 import { readPlan } from './planner.ts'
 
@@ -39,6 +40,8 @@ export interface DeploymentOptions {
 export interface Deployment {
   readonly plan: Plan
   readonly url: string
+  /** Of the CDN that was started in front; null without one. */
+  readonly cdnUrl: string | null
   readonly databaseUrl: string
   readonly orchestrator: Orchestrator
   /** Whoever shows it may change the deployment: see adminTokenOf. */
@@ -80,9 +83,10 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
     },
   })))
   await apply()
+  const cdnUrl = await startCdn(topology.ports.cdn, { plan, secret: Buffer.from(secret, 'hex'), origin: { host: options.host, port }, dataFolder: options.dataFolder, log: options.log }, closers)
   let stopping: Promise<void> | undefined
   return {
-    plan, databaseUrl, orchestrator, url: `http://${options.host}:${port}`, adminToken: adminTokenOf(secret),
+    plan, databaseUrl, orchestrator, url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
     // A spec with another generation is a changed one, which the orchestrator rolls.
     restart: () => { generation++; return apply() },
     stop: () => stopping ??= closers.close(),

@@ -1,6 +1,8 @@
 /** Port × driver: the one table that knows which engine stands behind which name in a topology. */
 import path from 'node:path'
+import { fault } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+import { openFetchCdn } from '../drivers/fetch/cdn.ts'
 import { openFilesystemBlobs } from '../drivers/filesystem/blobs.ts'
 import { openHttpIngress } from '../drivers/http/ingress.ts'
 import { openMemoryBroadcast } from '../drivers/memory/broadcast.ts'
@@ -13,21 +15,26 @@ import { openPostgresDatabase } from '../drivers/postgres/database.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
 import type { Broadcast } from '../ports/broadcast.ts'
+import { openVarnishCdn } from '../drivers/varnish/cdn.ts'
 import type { Blobs } from '../ports/blobs.ts'
 import type { Bus } from '../ports/bus.ts'
 import type { Cache } from '../ports/cache.ts'
+import type { Cdn } from '../ports/cdn.ts'
 import type { Database } from '../ports/database.ts'
 import type { Ingress } from '../ports/ingress.ts'
 import type { Leases } from '../ports/lease.ts'
 import type { Queue } from '../ports/queue.ts'
 import type { Transport } from '../ports/transport.ts'
-import type { Ports } from '../topology/topology.ts'
+import type { FromEnvironment, Ports } from '../topology/topology.ts'
+import { cdnSecretOf } from './cdn.ts'
 
 export interface Engines {
   readonly database: Database
   /** Null where the topology keeps nothing. */
   readonly cache: Cache | null
   readonly broadcast: Broadcast
+  /** Null where nothing stands in front. */
+  readonly cdn: Cdn | null
   readonly queue: Queue
   readonly bus: Bus
   readonly leases: Leases
@@ -37,7 +44,7 @@ export interface Engines {
 }
 
 /** Makes the drivers that a topology names; nothing is opened yet. */
-export function driversOf(ports: Ports, databaseUrl: string, log: Logger, dataFolder: string): Engines {
+export function driversOf(ports: Ports, databaseUrl: string, log: Logger, dataFolder: string, secret: Buffer = Buffer.alloc(32)): Engines {
   const database = openPostgresDatabase({ url: databaseUrl, log })
   const transports = {
     memory: () => openMemoryTransport(),
@@ -51,6 +58,7 @@ export function driversOf(ports: Ports, databaseUrl: string, log: Logger, dataFo
     database,
     cache: ports.cache.driver === 'none' ? null : openMemoryCache({ bytesMax: ports.cache.bytesMax }),
     broadcast: broadcasts[ports.broadcast.driver](),
+    cdn: cdnOf(ports.cdn, secret, log),
     queue: openPostgresQueue({ url: databaseUrl, log }),
     bus: openPostgresBus({ url: databaseUrl, log, onAppended: database.onAppended }),
     leases: openPostgresLeases({ url: databaseUrl, log }),
@@ -58,4 +66,18 @@ export function driversOf(ports: Ports, databaseUrl: string, log: Logger, dataFo
     ingress: openHttpIngress({ log }),
     blobs: openFilesystemBlobs({ folder: path.join(dataFolder, 'blobs') }),
   }
+}
+
+function cdnOf(cdn: Ports['cdn'], secret: Buffer, log: Logger): Cdn | null {
+  if (cdn.driver === 'none') return null
+  if (cdn.driver === 'varnish') return openVarnishCdn({ url: `http://127.0.0.1:${cdn.port}`, secret: cdnSecretOf(secret) })
+  const headers = Object.fromEntries(Object.entries(cdn.headers).map(([name, value]) => [name, given(value, `the CDN's header ${name}`)]))
+  return openFetchCdn({ url: given(cdn.url, "the CDN's url"), headers, body: cdn.body, tagsMax: cdn.tagsMax, log })
+}
+
+function given(value: string | FromEnvironment, what: string): string {
+  if (typeof value === 'string') return value
+  const found = process.env[value.env]
+  if (!found) throw fault('USAGE', `the topology takes ${what} from the environment variable ${value.env}, which is not set`)
+  return found
 }

@@ -38,7 +38,7 @@ export function stopSignal(): Promise<string> {
 
 export interface Serving {
   readonly deployment: Deployment
-  readonly facts: { readonly url: string; readonly docs: string; readonly admin: string; readonly topology: string }
+  readonly facts: { readonly url: string; readonly cdn?: string; readonly docs: string; readonly admin: string; readonly topology: string }
   readonly text: string
   stop(): Promise<void>
 }
@@ -55,10 +55,10 @@ export async function serve(given: Arguments, log: Logger): Promise<Serving> {
     await deployment.stop()
     throw error
   })
-  const facts = { url: deployment.url, docs: `${deployment.url}/docs`, admin: `${admin.url}/status`, topology: name }
+  const facts = { url: deployment.url, ...deployment.cdnUrl ? { cdn: deployment.cdnUrl } : {}, docs: `${deployment.url}/docs`, admin: `${admin.url}/status`, topology: name }
   return {
     deployment, facts,
-    text: `${deployment.plan.application} on ${name}\n  api    ${facts.url}\n  docs   ${facts.docs}\n  admin  ${facts.admin}\nready ${facts.url}`,
+    text: `${deployment.plan.application} on ${name}\n  api    ${facts.url}\n  docs   ${facts.docs}\n  admin  ${facts.admin}${deployment.cdnUrl ? `\n  cdn    ${deployment.cdnUrl}` : ''}\nready ${facts.url}`,
     stop: async () => {
       await admin.close()
       await deployment.stop()

@@ -5,6 +5,7 @@
  * public, may be kept by a CDN, and only where Tenfold can purge it. Browsers always ask again,
  * with the entity tag: what they keep, nobody can make them forget.
  */
+import { cacheTagHeader } from '../base/cache-tag.ts'
 import { limits } from '../base/limits.ts'
 import { now } from '../base/time.ts'
 import { missingMsDefault } from '../model/freshness.ts'
@@ -51,9 +52,10 @@ export function publicHeaders({ vary, freshness, hasCdn }: Target['caching'], ke
   const freshMs = refusal ? Math.min(freshness!.freshMs, freshness!.missingMs ?? missingMsDefault) : freshness!.freshMs
   const staleSeconds = refusal ? 0 : Math.floor((freshness!.staleMs ?? 0) / 1_000)
   headers = { etag, vary, 'cache-control': 'public, no-cache' }
-  if (hasCdn) {
+  const cacheTags = hasCdn ? cacheTagHeader(tags) : null
+  if (cacheTags !== null) {
     headers['cdn-cache-control'] = `public, max-age=${Math.floor(freshMs / 1_000)}${staleSeconds > 0 ? `, stale-while-revalidate=${staleSeconds}` : ''}`
-    headers['cache-tag'] = tags.map(encodeURIComponent).join(',')
+    headers['cache-tag'] = cacheTags
   }
   made.set(kept, headers)
   return headers

@@ -12,6 +12,7 @@ import type { Key } from '../model/intent.ts'
 import { routed } from '../model/key.ts'
 import type { Projection } from '../model/projection.ts'
 import type { Bus, Subscribed, Subscription as BusSubscription } from '../ports/bus.ts'
+import type { Cdn } from '../ports/cdn.ts'
 import type { Message } from '../ports/database.ts'
 import { Deadline } from './deadline.ts'
 import { projectionContext, writingContext } from './execution.ts'
@@ -24,6 +25,8 @@ import { UnitOfWork } from './unit-of-work.ts'
 export interface ConsumersOptions extends Surroundings {
   readonly app: Application
   readonly bus: Bus
+  /** Told of every invalidation, surely. */
+  readonly cdn: Cdn | null
   /** The services this process runs. */
   readonly services: readonly string[]
 }
@@ -47,15 +50,18 @@ export async function startConsumers(options: ConsumersOptions): Promise<Subscri
       running.push(await options.bus.subscribe({ ...policy, names, handle: batch => project(options, projection, batch) }))
     }
   }
-  if (options.invalidation) running.push(await options.bus.subscribe(repeatedInvalidation(options.app, options.invalidation)))
+  if (options.invalidation) running.push(await options.bus.subscribe(repeatedInvalidation(options, options.invalidation)))
   return { stop: async () => { await Promise.all(running.map(one => one.stop())) } }
 }
 
 /** What the broadcast said at once, said surely: its sender may have died before it could. */
-function repeatedInvalidation(app: Application, invalidation: Invalidation): BusSubscription {
+function repeatedInvalidation({ app, cdn }: ConsumersOptions, invalidation: Invalidation): BusSubscription {
   return {
     consumer: 'tenfold.invalidation', names: app.services.map(one => invalidatedNameOf(one.name)), attemptsMax: Number.MAX_SAFE_INTEGER, backoff,
-    handle: batch => invalidation.spread(batch.flatMap(({ payload }) => (payload as { tags: string[] }).tags)),
+    handle: async batch => {
+      const tags = [...new Set(batch.flatMap(({ payload }) => (payload as { tags: string[] }).tags))]
+      await Promise.all([invalidation.spread(tags), cdn?.purge(tags)])
+    },
   }
 }
 

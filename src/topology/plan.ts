@@ -4,6 +4,7 @@
  * whose drivers cannot keep the invariants (I10), with the mend in the message.
  */
 import { bucketCount } from '../base/id.ts'
+import { credentialsOf } from '../model/app.ts'
 import type { Application } from '../model/app.ts'
 import { manifestOf } from '../model/manifest.ts'
 import type { ProcessTopology, Role, Topology } from './topology.ts'
@@ -21,7 +22,8 @@ export interface Plan {
   readonly processes: readonly PlannedProcess[]
   /** All replicas together: what shares the database's connections. One more runs while they are restarted. */
   readonly processCount: number
-  readonly listener: { readonly driver: string; readonly port: number }
+  /** `credentials`: the request headers that say who calls. */
+  readonly listener: { readonly driver: string; readonly port: number; readonly corsOrigins: readonly string[]; readonly credentials: readonly string[] }
   readonly routes: readonly { readonly method: string; readonly path: string; readonly intent: string }[]
   /** Which role may use which schema. */
   readonly grants: readonly { readonly role: string; readonly schema: string }[]
@@ -39,7 +41,7 @@ export function planOf(app: Application, name: string, topology: Topology, cores
     topology: name,
     processes,
     processCount: processes.reduce((sum, { replicas }) => sum + replicas, 0),
-    listener: { driver: topology.ports.ingress.driver, port: topology.ports.ingress.port },
+    listener: { driver: topology.ports.ingress.driver, port: topology.ports.ingress.port, corsOrigins: app.options.corsOrigins ?? [], credentials: credentialsOf(app) },
     routes: manifest.intents.flatMap(intent => intent.http ? [{ ...intent.http, intent: intent.name }] : []),
     grants: services.map(service => ({ role: `tenfold_${service}`, schema: service })),
     databases: [{ name: 'primary', services, buckets: [0, bucketCount - 1] }],
@@ -69,6 +71,9 @@ export function checkTopology(app: Application, topology: Topology): string[] {
   const several = processes.length > 1 || processes.some(([, { replicas }]) => replicas !== 1)
   if (several && topology.ports.cache.driver === 'memory' && topology.ports.broadcast.driver === 'memory') {
     faults.push(`several processes with a cache in each and no invalidation between them would go on showing old data (I5, I10); run one process, or set ports.broadcast to { driver: 'postgres' }, or ports.cache to { driver: 'none' }`)
+  }
+  if (topology.ports.cdn.driver !== 'none' && topology.ports.cache.driver === 'none') {
+    faults.push(`the CDN '${topology.ports.cdn.driver}' would keep what nothing invalidates: without a cache no tags are written down; set ports.cache to { driver: 'memory', bytesMax: … }, or ports.cdn to { driver: 'none' }`)
   }
   return faults
 }

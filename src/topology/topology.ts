@@ -24,6 +24,13 @@ export interface Ports {
   /** 'memory': each process keeps answers, and forgets what a broadcast names. */
   readonly cache: { readonly driver: 'none' } | { readonly driver: 'memory'; readonly bytesMax: number }
   readonly broadcast: { readonly driver: 'memory' } | { readonly driver: 'postgres' }
+  /**
+   * What stands in front and keeps public answers. 'varnish' is started here, on a port of its
+   * own, before the ingress; 'fetch' is a hosted one, told by its API what to forget: `body`
+   * is JSON in which `{tags}` stands for the tags.
+   */
+  readonly cdn: { readonly driver: 'none' } | { readonly driver: 'varnish'; readonly port: number; readonly bytesMax: number }
+    | { readonly driver: 'fetch'; readonly url: string | FromEnvironment; readonly headers: Readonly<Record<string, string | FromEnvironment>>; readonly body?: unknown; readonly tagsMax: number }
   readonly queue: { readonly driver: 'postgres'; readonly concurrency: number }
   readonly bus: { readonly driver: 'postgres' }
   readonly lease: { readonly driver: 'postgres' }

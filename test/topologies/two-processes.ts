@@ -13,6 +13,7 @@ export default {
     database: { driver: 'postgres', embedded: true },
     cache: { driver: 'none' },
     broadcast: { driver: 'memory' },
+    cdn: { driver: 'none' },
     queue: { driver: 'postgres', concurrency: 4 },
     bus: { driver: 'postgres' },
     lease: { driver: 'postgres' },
