@@ -12,6 +12,7 @@ import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { randomHex } from '../base/random.ts'
 import { startPostgresServer } from '../drivers/postgres/server.ts'
+import { machineHere } from '../drivers/postgres/server-settings.ts'
 import { dataFolderLock } from '../drivers/process/data-folder.ts'
 import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
@@ -86,7 +87,8 @@ export async function databaseOf(topology: Topology, { dataFolder, log }: Pick<D
     if (!url) throw fault('USAGE', `the topology takes the database from the environment variable ${database.url.env}, which is not set; set it to postgres://user:password@host:port/database`)
     return url
   }
-  const server = await startPostgresServer({ dataFolder, log })
+  const processes = Object.values(topology.processes).reduce((sum, { replicas }) => sum + replicas, 0)
+  const server = await startPostgresServer({ dataFolder, log, machine: machineHere(processes, database.settings === 'machine') })
   closers.add(() => isGuest && server.adopted ? server.detach() : server.stop())
   return server.url
 }

@@ -15,7 +15,8 @@ export interface ProcessTopology<Name extends string = string> {
 }
 
 export interface Ports {
-  readonly database: { readonly driver: 'postgres'; readonly embedded: true } | { readonly driver: 'postgres'; readonly url: string | FromEnvironment }
+  /** The embedded server stays `small` unless it may take the `machine`: docs/database.md. */
+  readonly database: { readonly driver: 'postgres'; readonly embedded: true; readonly settings?: 'small' | 'machine' } | { readonly driver: 'postgres'; readonly url: string | FromEnvironment }
   readonly cache: { readonly driver: 'memory'; readonly bytesMax: number }
   readonly queue: { readonly driver: 'postgres'; readonly concurrency: number }
   readonly bus: { readonly driver: 'postgres' }

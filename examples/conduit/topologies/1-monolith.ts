@@ -9,7 +9,7 @@ export default {
     app: { runs: 'everything', replicas: 1 },
   },
   ports: {
-    database: { driver: 'postgres', embedded: true },
+    database: { driver: 'postgres', embedded: true, settings: 'small' },
     cache: { driver: 'memory', bytesMax: 67_108_864 },
     queue: { driver: 'postgres', concurrency: 4 },
     bus: { driver: 'postgres' },
