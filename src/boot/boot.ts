@@ -19,6 +19,7 @@ import { Dispatcher } from '../runtime/dispatcher.ts'
 import { startConsumers } from '../runtime/consumers.ts'
 import { Limiter } from '../runtime/limiter.ts'
 import { createRouter, routesOf } from '../runtime/router.ts'
+import { Statistics } from '../runtime/statistics.ts'
 import { tokenCodec } from '../runtime/token.ts'
 import { startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
 import { checkTopology } from '../topology/plan.ts'
@@ -47,6 +48,7 @@ export interface Running {
   readonly url: string
   readonly engines: Engines
   readonly limiter: Limiter
+  readonly statistics: Statistics
   /** Calls an intent as the runtime itself: for seeds and tests. */
   invoke(call: Pick<Call, 'intent' | 'input'> & { readonly caller?: Call['metadata']['caller'] }): Promise<unknown>
   stop(): Promise<void>
@@ -78,10 +80,11 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
     await engine.open()
     closers.add(() => engine.close())
   }
-  const surroundings = { app, database, bus, transport, log }
+  const statistics = new Statistics()
+  const surroundings = { app, database, bus, transport, log, statistics }
   const dispatcher = new Dispatcher({ ...surroundings, tokens: tokenCodec(options.secret), acknowledgeAfterCommit: options.acknowledgeAfterCommit })
   transport.serve(services, call => dispatcher.dispatch(call))
-  await startBackground(options, engines, services, closers)
+  await startBackground(options, engines, statistics, services, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
   let draining = false
   const listening = await engines.ingress.listen({
@@ -96,7 +99,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
     await listening.drain(limits.drainMs)
     await closers.close()
   }
-  return { url: listening.url, engines, limiter, stop: () => stopping ??= stop(), invoke: call => invoke(dispatcher, call) }
+  return { url: listening.url, engines, limiter, statistics, stop: () => stopping ??= stop(), invoke: call => invoke(dispatcher, call) }
 }
 
 async function migrate(app: Application, { database }: Engines): Promise<void> {
@@ -105,9 +108,9 @@ async function migrate(app: Application, { database }: Engines): Promise<void> {
   if (faults.length > 0) throw fault('DECLARATION_FAULT', `tables break the key rules:\n  - ${faults.join('\n  - ')}`)
 }
 
-async function startBackground({ app, topology, log }: BootOptions, engines: Engines, services: readonly string[], closers: Closers): Promise<void> {
+async function startBackground({ app, topology, log }: BootOptions, engines: Engines, statistics: Statistics, services: readonly string[], closers: Closers): Promise<void> {
   const { database, bus, queue, transport } = engines
-  const options = { app, database, bus, queue, transport, log, services, concurrency: topology.ports.queue.concurrency }
+  const options = { app, database, bus, queue, transport, log, statistics, services, concurrency: topology.ports.queue.concurrency }
   const consumers = await startConsumers(options)
   closers.add(() => consumers.stop())
   const relay = await startRelay(options)
