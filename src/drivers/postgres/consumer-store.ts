@@ -8,6 +8,7 @@
 import type pg from 'pg'
 import type { DeadLetter, Depth } from '../../ports/bus.ts'
 import type { Message } from '../../ports/database.ts'
+import { ofRuntime } from './attribution.ts'
 
 export interface LogPosition { readonly tx: string; readonly seq: string }
 export interface Entry extends LogPosition { readonly message: Message }
@@ -19,17 +20,17 @@ interface Row {
 }
 
 // ORDER BY names the table: a bare tx would be the text of the output, and 1000 come before 999.
-const pollText = `
+const pollText = ofRuntime('outbox', `
   SELECT tx::text, seq::text, bucket, id, kind, name, key, payload, traceparent,
     extract(epoch FROM at)::float8 * 1000 AS at_ms, extract(epoch FROM run_at)::float8 * 1000 AS run_at_ms
   FROM tenfold.outbox
   WHERE (tx, seq) > ($1::xid8, $2::bigint) AND tx < pg_snapshot_xmin(pg_current_snapshot())
     AND CASE WHEN $3::text[] IS NULL THEN kind = 'job' ELSE kind = 'event' AND name = ANY ($3) END
-  ORDER BY outbox.tx, outbox.seq LIMIT $4`
+  ORDER BY outbox.tx, outbox.seq LIMIT $4`)
 // What lies beyond the cursor: the newest row that may be read, and the newest row of all that is committed.
-const headText = `
+const headText = ofRuntime('outbox', `
   SELECT (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, seq DESC LIMIT 1) AS readable,
-         (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox ORDER BY tx DESC, seq DESC LIMIT 1) AS committed`
+         (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox ORDER BY tx DESC, seq DESC LIMIT 1) AS committed`)
 
 export class ConsumerStore {
   readonly #client: pg.Client | pg.Pool
@@ -41,15 +42,15 @@ export class ConsumerStore {
   }
 
   async cursor(): Promise<LogPosition> {
-    const { rows } = await this.#client.query<LogPosition>({ name: 'bus_cursor', text: 'SELECT tx::text, seq::text FROM tenfold.cursor WHERE consumer = $1', values: [this.consumer] })
+    const { rows } = await this.#client.query<LogPosition>({ name: 'bus_cursor', text: ofRuntime('bus', 'SELECT tx::text, seq::text FROM tenfold.cursor WHERE consumer = $1'), values: [this.consumer] })
     return rows[0] ?? { tx: '0', seq: '0' }
   }
 
   async saveCursor({ tx, seq }: LogPosition): Promise<void> {
     await this.#client.query({
       name: 'bus_save_cursor', values: [this.consumer, tx, seq],
-      text: `INSERT INTO tenfold.cursor (consumer, tx, seq) VALUES ($1, $2, $3)
-        ON CONFLICT (consumer) DO UPDATE SET tx = excluded.tx, seq = excluded.seq, updated_at = now()`,
+      text: ofRuntime('bus', `INSERT INTO tenfold.cursor (consumer, tx, seq) VALUES ($1, $2, $3)
+        ON CONFLICT (consumer) DO UPDATE SET tx = excluded.tx, seq = excluded.seq, updated_at = now()`),
     })
   }
 
@@ -73,7 +74,7 @@ export class ConsumerStore {
 
   /** Keys with a message that waits for another try. */
   async parkedKeys(): Promise<Set<string>> {
-    const { rows } = await this.#client.query<{ key: string }>({ name: 'bus_parked_keys', text: 'SELECT DISTINCT key FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NULL', values: [this.consumer] })
+    const { rows } = await this.#client.query<{ key: string }>({ name: 'bus_parked_keys', text: ofRuntime('bus', 'SELECT DISTINCT key FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NULL'), values: [this.consumer] })
     return new Set(rows.map(row => row.key))
   }
 
@@ -81,8 +82,8 @@ export class ConsumerStore {
   async parkedDue(): Promise<(Entry & { attempts: number })[]> {
     const { rows } = await this.#client.query<{ tx: string; seq: string; message: Message; attempts: number; due: boolean }>({
       name: 'bus_parked_due', values: [this.consumer],
-      text: `SELECT DISTINCT ON (key) tx::text, seq::text, message, attempts, next_at <= now() AS due FROM tenfold.parked
-        WHERE consumer = $1 AND dead_at IS NULL ORDER BY key, parked.tx, parked.seq`,
+      text: ofRuntime('bus', `SELECT DISTINCT ON (key) tx::text, seq::text, message, attempts, next_at <= now() AS due FROM tenfold.parked
+        WHERE consumer = $1 AND dead_at IS NULL ORDER BY key, parked.tx, parked.seq`),
     })
     return rows.filter(row => row.due)
   }

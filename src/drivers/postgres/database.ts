@@ -4,6 +4,7 @@ import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import { after, monotonicMs } from '../../base/time.ts'
 import type { Database, MigrationReport, Position, Result, ServiceSchema, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
+import { ofRuntime } from './attribution.ts'
 import { Connections } from './connection.ts'
 import type { ConnectionOptions } from './connection.ts'
 import { migrate } from './migration.ts'
@@ -18,9 +19,9 @@ export interface PostgresDatabase extends Database {
 export const openPostgresDatabase = (options: ConnectionOptions): PostgresDatabase => new Driver(options)
 
 const notifyDelayMs = 5
-const claimedText = 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4'
-const positionText = `
-  SELECT lsn::text, ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int AS timeline FROM pg_current_wal_flush_lsn() AS lsn`
+const claimedText = ofRuntime('claim', 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4')
+const positionText = ofRuntime('position', `
+  SELECT lsn::text, ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int AS timeline FROM pg_current_wal_flush_lsn() AS lsn`)
 
 class Driver implements PostgresDatabase {
   readonly #options: ConnectionOptions
@@ -95,7 +96,7 @@ class Driver implements PostgresDatabase {
       [`DELETE FROM tenfold.idempotency WHERE at < now() - $1 * interval '1 ms'`, limits.idempotencyRetentionMs],
     ]
     let removed = 0
-    for (const [text, ageMs] of statements) removed += (await this.#connections.owner.query(text, [ageMs])).rowCount ?? 0
+    for (const [text, ageMs] of statements) removed += (await this.#connections.owner.query(ofRuntime('prune', text), [ageMs])).rowCount ?? 0
     return removed
   }
 
