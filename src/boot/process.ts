@@ -42,6 +42,7 @@ async function end(code: number): Promise<void> {
 process.on('message', (message: SupervisorMessage, handle: unknown) => {
   if (message.type === 'listen') start(handle).catch((error: unknown) => { log.fatal({ err: error }, (error as Error).message); process.exit(1) })
   if (message.type === 'drain') void end(0)
+  if (message.type === 'statistics') process.send?.({ ...message, answer: running?.statistics.read() ?? [] } satisfies ChildMessage)
 })
 process.on('disconnect', () => void end(0))
 // The terminal signals the whole group; the supervisor decides when this process drains.

@@ -8,6 +8,7 @@
  * - `drain`, with graceMs: take no new work, finish what runs, exit 0 within graceMs. It is
  *   killed soon after. Not http.Server.close(): it resets idle keep-alive connections; use
  *   net.Server.prototype.close and answer with `Connection: close`.
+ * - `statistics`, with an id: answer with the same type and id, and `answer`.
  * - on 'disconnect' the supervisor has died: exit by itself, at once or after draining.
  *   Children are detached, so nothing else would end them.
  * - its environment is the supervisor's, the spec's, TENFOLD_PROCESS and TENFOLD_REPLICA.
@@ -17,15 +18,15 @@
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
-import type { Orchestrator, ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
+import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
 import { bindListener } from './listener.ts'
 import type { Listener } from './listener.ts'
 import { Replica } from './replica.ts'
 
 /** To the child; `listen` carries the handle. */
-export type SupervisorMessage = { readonly type: 'listen' } | { readonly type: 'drain'; readonly graceMs: number }
+export type SupervisorMessage = { readonly type: 'listen' } | { readonly type: 'drain'; readonly graceMs: number } | { readonly type: 'statistics'; readonly id: number }
 /** From the child. */
-export type ChildMessage = { readonly type: 'ready' }
+export type ChildMessage = { readonly type: 'ready' } | { readonly type: 'statistics'; readonly id: number; readonly answer: unknown }
 
 export interface ProcessOrchestratorOptions {
   readonly log: Logger
@@ -101,6 +102,11 @@ class ProcessOrchestrator implements Orchestrator {
 
   observe(): readonly ProcessState[] {
     return [...this.#replicas.values(), ...this.#leaving].map(replica => replica.state)
+  }
+
+  async ask(question: 'statistics'): Promise<readonly ProcessAnswer[]> {
+    const answers = await Promise.all([...this.#replicas.values()].map(replica => replica.ask(question)))
+    return answers.filter(one => one !== null)
   }
 
   stop(graceMs: number): Promise<void> {

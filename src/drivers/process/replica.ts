@@ -5,7 +5,7 @@ import { backoffMs } from '../../base/backoff.ts'
 import { fault } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
 import { after, monotonicMs, now } from '../../base/time.ts'
-import type { ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
+import type { ProcessAnswer, ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
 import type { Listener } from './listener.ts'
 
 export interface ReplicaOptions {
@@ -22,6 +22,7 @@ export const restartWindowMs = 10_000
 export const firstAttemptsMax = 3
 const readyMs = 30_000
 const killMarginMs = 500
+const answerMs = 2_000
 const restartBackoff = { baseMs: 100, capMs: 5_000 }
 
 export class Replica {
@@ -37,6 +38,7 @@ export class Replica {
   #quickEnds = 0
   #startedAtMs = 0
   #startedMonotonicMs = 0
+  #questions = 0
   #cancel = () => {}
   #stopped: Promise<void> | undefined
 
@@ -106,6 +108,24 @@ export class Replica {
     const { spec, replica } = this.#options
     this.#state = 'stopped'
     this.#readiness.reject(fault('UNAVAILABLE', `the process ${spec.name} (replica ${replica}) did not become ready: it ended ${firstAttemptsMax} times, the last time with ${how}; its output is above`))
+  }
+
+  /** What the process answers; null when it is not ready, ends, or takes too long. */
+  async ask(question: 'statistics'): Promise<ProcessAnswer | null> {
+    const { spec, replica } = this.#options
+    const child = this.#child
+    if (this.#state !== 'ready' || !child?.connected) return null
+    const id = this.#questions++
+    const { promise, resolve } = Promise.withResolvers<ProcessAnswer | null>()
+    const silent = () => resolve(null)
+    const listen = (message: unknown) => {
+      if (typeOf(message) !== question || (message as { id: number }).id !== id) return
+      resolve({ name: spec.name, replica, answer: (message as { answer: unknown }).answer })
+    }
+    child.on('message', listen).once('exit', silent)
+    const cancel = after(answerMs, silent)
+    child.send({ type: question, id }, error => { if (error) silent() })
+    return promise.finally(() => { cancel(); child.off('message', listen).off('exit', silent) })
   }
 
   /** Drains, then kills after graceMs and a margin. Resolves when the process is gone. */
