@@ -1,13 +1,14 @@
 /** The command line: finds the command, reads its options, and words every failure for people. */
 import { parseArgs } from 'node:util'
 import { errorTable, fault, isTenfoldError } from '../base/errors.ts'
+import { advise } from './advise.ts'
 import { check } from './check.ts'
 import type { CliCommand } from './command.ts'
 import { migrate } from './migrate.ts'
 import { seed } from './seed.ts'
 import { start } from './start.ts'
 
-export const commands: readonly CliCommand[] = [start, check, migrate, seed]
+export const commands: readonly CliCommand[] = [start, check, migrate, seed, advise]
 
 export function helpOf(command?: CliCommand): string {
   if (command) return `tenfold ${command.name}: ${command.summary}\n\n${command.help}\n  --json            print the result as JSON\n  --help            this text`

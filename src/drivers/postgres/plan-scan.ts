@@ -1,0 +1,118 @@
+/** Reads EXPLAIN's plan: where a whole table is scanned, by which conditions and in which order. */
+import type { IndexColumn, Scan } from '../../ports/inspection.ts'
+
+export interface PlanNode {
+  readonly 'Node Type': string
+  readonly Schema?: string
+  readonly 'Relation Name'?: string
+  readonly Alias?: string
+  readonly 'Index Name'?: string
+  readonly 'Plan Rows': number
+  readonly Filter?: string
+  readonly 'Index Cond'?: string
+  readonly 'Sort Key'?: readonly string[]
+  readonly 'Execution Time'?: number
+  readonly 'Shared Hit Blocks'?: number
+  readonly 'Shared Read Blocks'?: number
+  readonly Plans?: readonly PlanNode[]
+}
+
+/** `column operator value` of one relation, as EXPLAIN prints it. */
+export interface Condition {
+  readonly alias: string
+  readonly column: string
+  readonly operator: '=' | '<' | '>' | '<=' | '>='
+  /** `column = ANY (…)` */
+  readonly any: boolean
+  /** Number of the parameter it is compared with, when it is one. */
+  readonly parameter: number | null
+}
+
+const identifier = String.raw`(?:"(?:[^"]|"")+"|[a-z_][\w$]*)`
+const conditionPattern = new RegExp(String.raw`^\(?(${identifier})\.(${identifier})\)?(?:::[\w ]+)? (=|<=?|>=?) (ANY )?(.+)$`, 'i')
+const columnPattern = new RegExp(String.raw`^(?:${identifier}\.)?(${identifier})( DESC)?$`)
+const bare = (name: string) => name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name
+/** A column of some relation on the other side: a join, not a given value. */
+const otherColumn = new RegExp(String.raw`(?<![)\w"'])${identifier}\.${identifier}`, 'i')
+
+export function nodesOf(node: PlanNode): PlanNode[] {
+  return [node, ...(node.Plans ?? []).flatMap(nodesOf)]
+}
+
+/** The conditions that all must hold; those that are more than `column operator value` are left out. */
+export function conditionsOf(expression: string | undefined): Condition[] {
+  return expression === undefined ? [] : conjuncts(expression).flatMap(text => conditionOf(text) ?? [])
+}
+
+function conditionOf(text: string): Condition | null {
+  const match = conditionPattern.exec(text)
+  if (!match) return null
+  const [, alias, column, operator, any, value] = match as unknown as [string, string, string, Condition['operator'], string | undefined, string]
+  if (otherColumn.test(value) || / (AND|OR) /.test(value)) return null
+  const parameter = /\$(\d+)/.exec(value)
+  return { alias: bare(alias), column: bare(column), operator, any: any !== undefined, parameter: parameter ? Number(parameter[1]) : null }
+}
+
+/** `((a) AND (b))` as its parts; a text without AND at the top is its only one. */
+function conjuncts(expression: string): string[] {
+  const inner = unwrap(expression)
+  const parts: string[] = []
+  let [depth, quoted, start] = [0, false, 0]
+  for (let index = 0; index < inner.length; index++) {
+    const character = inner[index]
+    if (character === '\'') quoted = !quoted
+    if (quoted) continue
+    if (character === '(') depth++
+    if (character === ')') depth--
+    if (depth === 0 && inner.startsWith(' AND ', index)) {
+      parts.push(inner.slice(start, index))
+      start = index + 5
+    }
+  }
+  return [...parts, inner.slice(start)].map(unwrap)
+}
+
+/** Without the parentheses around the whole. */
+function unwrap(text: string): string {
+  if (!text.startsWith('(')) return text
+  let depth = 0
+  for (let index = 0; index < text.length; index++) {
+    if (text[index] === '(') depth++
+    if (text[index] === ')' && --depth === 0) return index === text.length - 1 ? unwrap(text.slice(1, -1)) : text
+  }
+  return text
+}
+
+/** The whole-table scans below a plan; `rowsOf` tells how many rows a table has. */
+export function scansOf(plan: PlanNode, rowsOf: (schema: string, table: string) => number): Scan[] {
+  const found: Scan[] = []
+  const walk = (node: PlanNode, above: readonly PlanNode[]) => {
+    if (node['Node Type'] === 'Seq Scan' && node.Schema && node['Relation Name']) found.push(scanOf(node, above, rowsOf(node.Schema, node['Relation Name'])))
+    for (const child of node.Plans ?? []) walk(child, [node, ...above])
+  }
+  walk(plan, [])
+  return found
+}
+
+function scanOf(node: PlanNode, above: readonly PlanNode[], rows: number): Scan {
+  const conditions = conditionsOf(node.Filter)
+  const names = (wanted: (one: Condition) => boolean) => [...new Set(conditions.filter(wanted).map(one => one.column))]
+  const [service, table] = [node.Schema!, node['Relation Name']!]
+  const order = orderAbove(above)
+  const sorted = order.length > 0 ? `, first rows in the order ${order.map(one => one.column + (one.descending ? ' DESC' : '')).join(', ')}` : ''
+  return {
+    service, table, order,
+    equals: names(one => one.operator === '='), ranges: names(one => one.operator !== '='),
+    passing: rows > 0 ? Math.min(1, node['Plan Rows'] / rows) : 1,
+    node: `Seq Scan on ${service}.${table}${node.Filter ? `, filter ${node.Filter}` : ''}${sorted}`,
+  }
+}
+
+/** The order of a Sort directly above, when a Limit above it takes only the first rows. */
+function orderAbove(above: readonly PlanNode[]): IndexColumn[] {
+  const path = above.filter(node => !node['Node Type'].startsWith('Gather'))
+  const [sort, limit] = path
+  if (sort?.['Node Type'] !== 'Sort' || limit?.['Node Type'] !== 'Limit') return []
+  const keys = (sort['Sort Key'] ?? []).map(key => columnPattern.exec(key))
+  return keys.every(key => key !== null) ? keys.map(key => ({ column: bare(key[1]!), descending: key[2] !== undefined })) : []
+}
