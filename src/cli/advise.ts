@@ -72,9 +72,9 @@ async function proved(inspection: Inspection, advice: Advice, { values }: Argume
   const findings: Finding[] = []
   // One after another: each is measured without the others, and the machine builds one index at a time.
   for (const finding of advice.findings) {
-    const { index, statement } = finding
-    if (!index || !statement) { findings.push(finding); continue }
-    const proof = await inspection.prove(statement.service, statement.text, index, values.keep ? index.name : null)
+    const { index, statements } = finding
+    if (!index || !statements) { findings.push(finding); continue }
+    const proof = await inspection.prove(statements.service, statements.texts, index, values.keep ? index.name : null)
     findings.push({ ...finding, proof: proof && { ...proof, kept: proof.used && values.keep === true } })
   }
   return { ...advice, findings }

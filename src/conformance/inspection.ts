@@ -52,7 +52,13 @@ export const inspectionSuite = suite<InspectionSubject>('inspection', {
     const [scan] = (await inspection.scans('shop', byColour))!
     assert.deepEqual([scan!.service, scan!.table, scan!.equals, scan!.ranges, scan!.order], ['shop', 'item', ['colour'], [], []])
     assert.ok(scan!.passing > 0.005 && scan!.passing < 0.02)
+    assert.equal(scan!.index, null)
     assert.deepEqual(await inspection.scans('shop', byKey), [])
+  },
+  async 'an index that is read whole for a later column is a scan too'({ inspection }) {
+    const scans = (await inspection.scans('shop', 'SELECT bucket FROM item WHERE id = $1'))!
+    assert.deepEqual(scans.map(one => [one.table, one.index, one.equals]), [['item', 'item_pkey', ['id']]])
+    assert.deepEqual(await inspection.scans('shop', 'SELECT id FROM item WHERE bucket = $1'), [])
   },
   async 'ranges, orders and conditions that no index answers are told apart'({ inspection }) {
     const [range] = (await inspection.scans('shop', 'SELECT 1 FROM item WHERE price > $1 AND (colour = $2 OR $2 IS NULL)'))!
@@ -78,30 +84,34 @@ export const inspectionSuite = suite<InspectionSubject>('inspection', {
   async 'a proof shows what the index buys, and leaves none behind'({ inspection, run }) {
     await run(byColour, ['colour-1'], 1)
     const before = await namesOf(inspection)
-    const proof = (await inspection.prove('shop', byColour, onColour, null))!
+    const proof = (await inspection.prove('shop', [byColour], onColour, null))!
     assert.ok(proof.used && proof.pagesAfter < proof.pagesBefore / 2, JSON.stringify(proof))
     assert.deepEqual(await namesOf(inspection), before)
   },
+  async 'of several statements the one that gains most is told'({ inspection }) {
+    const proof = await inspection.prove('shop', [byKey, byColour, 'SELECT FROM nowhere'], onColour, null)
+    assert.deepEqual([proof!.text, proof!.used], [byColour, true])
+  },
   async 'an index that is not taken is not kept either'({ inspection }) {
     const before = await namesOf(inspection)
-    const proof = await inspection.prove('shop', byKey, onColour, 'item_by_colour')
+    const proof = await inspection.prove('shop', [byKey], onColour, 'item_by_colour')
     assert.equal(proof!.used, false)
     assert.deepEqual(await namesOf(inspection), before)
   },
   async 'an index is kept under its name when that is asked'({ inspection }) {
-    await inspection.prove('shop', byColour, onColour, 'item_by_colour')
+    await inspection.prove('shop', [byColour], onColour, 'item_by_colour')
     const kept = (await inspection.indexes()).find(one => one.name === 'item_by_colour')
     assert.deepEqual(kept?.columns, onColour.columns)
     assert.deepEqual(await inspection.scans('shop', byColour), [])
   },
   async 'a writing statement is not measured'({ inspection, count }) {
-    assert.equal(await inspection.prove('shop', 'DELETE FROM item WHERE colour = $1', onColour, null), null)
-    assert.equal(await inspection.prove('shop', 'WITH gone AS (DELETE FROM item WHERE colour = $1 RETURNING 1) SELECT count(*) FROM gone', onColour, null), null)
+    assert.equal(await inspection.prove('shop', ['DELETE FROM item WHERE colour = $1'], onColour, null), null)
+    assert.equal(await inspection.prove('shop', ['WITH gone AS (DELETE FROM item WHERE colour = $1 RETURNING 1) SELECT count(*) FROM gone'], onColour, null), null)
     assert.equal(await count(), inspectedRows)
   },
   async 'a failed proof leaves nothing behind'({ inspection }) {
     const before = await namesOf(inspection)
-    await assert.rejects(inspection.prove('shop', byColour, { ...onColour, columns: [{ column: 'nothing', descending: false }] }, null))
+    await assert.rejects(inspection.prove('shop', [byColour], { ...onColour, columns: [{ column: 'nothing', descending: false }] }, null))
     assert.deepEqual(await namesOf(inspection), before)
   },
   async 'a hypothetical index is judged, or not at all'({ inspection }) {

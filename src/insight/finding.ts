@@ -19,8 +19,8 @@ export interface Finding {
   readonly evidence: readonly string[]
   readonly mend: string
   readonly index?: IndexShape & { readonly name: string }
-  /** The statement that shows it best. */
-  readonly statement?: { readonly service: string; readonly text: string }
+  /** The statements it is about, of one service. */
+  readonly statements?: { readonly service: string; readonly texts: readonly string[] }
   readonly migration?: SuggestedMigration
   readonly proof?: (Proof & { readonly kept: boolean }) | null
 }

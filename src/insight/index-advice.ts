@@ -25,15 +25,15 @@ export function missingIndexes({ candidates }: Facts): MissingIndex[] {
   })
 }
 
-function missingIndex(key: string, { index, table, scan, statement }: Candidate, helped: readonly Candidate[]): Finding {
+function missingIndex(key: string, { index, table, scan }: Candidate, helped: readonly Candidate[]): Finding {
   const name = nameOf(index)
   const columns = index.columns.map(one => identifier(one.column) + (one.descending ? ' DESC' : '')).join(', ')
   return {
-    kind: 'missing-index', summary: `an index on ${key} would end a scan of the whole table`,
+    kind: 'missing-index', summary: `an index on ${key} would end reading ${scan.index === null ? 'the whole table' : `all of ${scan.index}`}`,
     intents: unique(helped.flatMap(one => one.statement.intents)),
     evidence: [...new Set(helped.map(one => one.statement))].map(measuresOf).concat(`${scan.node}; the table has ${table.rows} rows on ${table.pages} pages`),
     mend: 'add the migration below',
-    index: { ...index, name }, statement: { service: statement.service, text: statement.text },
+    index: { ...index, name }, statements: { service: index.service, texts: unique(helped.map(one => one.statement.text)) },
     migration: { service: index.service, file: fileOf(name), sql: `CREATE INDEX IF NOT EXISTS ${identifier(name)} ON ${identifier(index.table)} (${columns});` },
   }
 }

@@ -1,7 +1,9 @@
-/** From whole-table scans to the indexes that would end them. */
+/** From scans of whole tables and indexes to the indexes that would end them. */
 import type { IndexColumn, IndexFacts, IndexShape, Scan, TableFacts } from '../ports/inspection.ts'
 import type { Statement } from './facts.ts'
 import { thresholds } from './thresholds.ts'
+
+const pageBytes = 8_192
 
 export interface Candidate {
   readonly index: IndexShape
@@ -13,9 +15,11 @@ export interface Candidate {
 export function indexCandidates(statement: Statement, scans: readonly Scan[], tables: readonly TableFacts[], indexes: readonly IndexFacts[]): Candidate[] {
   return scans.flatMap(scan => {
     const table = tables.find(one => one.service === scan.service && one.table === scan.table)
-    if (!table || table.pages < thresholds.scanPages || statement.pagesPerCall < table.pages * thresholds.scannedPagesMin) return []
-    const columns = columnsFor(scan)
     const own = indexes.filter(one => one.service === scan.service && one.table === scan.table)
+    const whole = own.find(one => one.name === scan.index)
+    const readPages = whole ? whole.bytes / pageBytes : table?.pages ?? 0
+    if (!table || table.pages < thresholds.scanPages || statement.pagesPerCall < readPages * thresholds.scannedPagesMin) return []
+    const columns = columnsFor(scan)
     // What is there already was offered to the planner, and it declined.
     if (columns.length === 0 || own.some(one => one.plain && serves(one, scan.equals, columns))) return []
     return [{ statement, scan, table, index: { service: scan.service, table: scan.table, columns } }]

@@ -12,7 +12,7 @@ export const thresholds = {
   scanPages: 64,
   /** A condition is worth an index when at most this share of the rows passes. */
   passingMax: 0.1,
-  /** The statement must have touched this share of the table per call: else the plan that really ran was another. */
+  /** The statement must have touched this share of what is read whole per call: else the plan that really ran was another. */
   scannedPagesMin: 0.5,
   /** An index is called unused after this time without a scan; smaller ones cost nothing. */
   unusedMs: 7 * 86_400_000,

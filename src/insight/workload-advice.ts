@@ -19,7 +19,7 @@ export function slowStatements({ statements }: Facts, explained: ReadonlySet<str
     kind: 'slow-statement', summary: `a statement takes ${(one.totalMs / one.calls).toFixed(0)} ms each time`, intents: one.intents,
     evidence: [measuresOf(one), `${one.rowsPerCall.toFixed(0)} rows per call, at most ${one.maxMs.toFixed(0)} ms`, short(one.text)],
     mend: 'no index ends it: read fewer rows (a page, a narrower condition), or keep the answer in a projection',
-    statement: { service: one.service, text: one.text },
+    statements: { service: one.service, texts: [one.text] },
   }))
 }
 

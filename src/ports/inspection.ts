@@ -64,10 +64,12 @@ export interface TableFacts {
   readonly transactionAge: number
 }
 
-/** Where a statement reads a whole table, and what an index could answer of it. */
+/** Where a statement reads a whole table, or a whole index because its condition is not on what the index begins with. */
 export interface Scan {
   readonly service: string
   readonly table: string
+  /** The index that is read whole; null for the table itself. */
+  readonly index: string | null
   /** Compared for equality with a given value. */
   readonly equals: readonly string[]
   readonly ranges: readonly string[]
@@ -80,6 +82,8 @@ export interface Scan {
 }
 
 export interface Proof {
+  /** Of the statements given, the one that gained the most. */
+  readonly text: string
   readonly beforeMs: number
   readonly afterMs: number
   readonly pagesBefore: number
@@ -95,10 +99,10 @@ export interface Inspection {
   statements(): Promise<readonly StatementFacts[]>
   tables(): Promise<readonly TableFacts[]>
   indexes(): Promise<readonly IndexFacts[]>
-  /** The whole-table scans of a statement's plan; null when it cannot be explained. */
+  /** The scans of a statement's plan; null when it cannot be explained. */
   scans(service: string, text: string): Promise<readonly Scan[] | null>
   /** True when the planner would take such an index; null when this engine cannot say without building it. */
   wouldUse(service: string, text: string, index: IndexShape): Promise<boolean | null>
-  /** Builds the index beside running traffic, measures, and drops it, or keeps it under `keepAs`. Null for a statement that writes or whose values cannot be sampled. */
-  prove(service: string, text: string, index: IndexShape, keepAs: string | null): Promise<Proof | null>
+  /** Builds the index beside running traffic, measures, and drops it, or keeps it under `keepAs`. Null when all statements write, or no values can be sampled for them. */
+  prove(service: string, texts: readonly string[], index: IndexShape, keepAs: string | null): Promise<Proof | null>
 }

@@ -7,7 +7,7 @@ import { indexFactsText, observationText, statementFactsText, tableFactsText } f
 import { createIndexText, prove } from './index-proof.ts'
 import { quote } from './migration.ts'
 import { nodesOf, scansOf } from './plan-scan.ts'
-import type { PlanNode } from './plan-scan.ts'
+import type { Catalog, PlanNode } from './plan-scan.ts'
 import { refusalOf } from './refusal.ts'
 
 export interface PostgresInspectionOptions {
@@ -25,7 +25,6 @@ class PostgresInspection implements Inspection {
   readonly #options: PostgresInspectionOptions
   readonly #pool: pg.Pool
   #closing: Promise<void> | undefined
-  #rows: Promise<ReadonlyMap<string, number>> | undefined
 
   constructor(options: PostgresInspectionOptions) {
     this.#options = options
@@ -68,10 +67,16 @@ class PostgresInspection implements Inspection {
   indexes(): Promise<readonly IndexFacts[]> { return this.#query(indexFactsText, [this.#options.services]) }
 
   async scans(service: string, text: string): Promise<readonly Scan[] | null> {
-    this.#rows ??= this.tables().then(tables => new Map(tables.map(one => [`${one.service}.${one.table}`, one.rows])))
-    const rows = await this.#rows
     const plan = await this.#explained(service, text)
-    return plan && scansOf(plan, (schema, table) => rows.get(`${schema}.${table}`) ?? 0)
+    return plan && scansOf(plan, await this.#known())
+  }
+
+  async #known(): Promise<Catalog> {
+    const [tables, indexes] = await Promise.all([this.tables(), this.indexes()])
+    return {
+      rowsOf: (schema, table) => tables.find(one => one.service === schema && one.table === table)?.rows ?? 0,
+      leadingOf: (schema, name) => indexes.find(one => one.service === schema && one.name === name)?.columns[0]?.column,
+    }
   }
 
   async wouldUse(service: string, text: string, index: IndexShape): Promise<boolean | null> {
@@ -87,8 +92,8 @@ class PostgresInspection implements Inspection {
     })
   }
 
-  prove(service: string, text: string, index: IndexShape, keepAs: string | null): Promise<Proof | null> {
-    return this.#inside(service, client => prove(client, text, index, keepAs))
+  prove(service: string, texts: readonly string[], index: IndexShape, keepAs: string | null): Promise<Proof | null> {
+    return this.#inside(service, client => prove(client, texts, index, keepAs))
   }
 
   #explained(service: string, text: string): Promise<PlanNode | null> {

@@ -1,4 +1,4 @@
-/** Reads EXPLAIN's plan: where a whole table is scanned, by which conditions and in which order. */
+/** Reads EXPLAIN's plan: where a whole table or index is read, by which conditions and in which order. */
 import type { IndexColumn, Scan } from '../../ports/inspection.ts'
 
 export interface PlanNode {
@@ -83,30 +83,45 @@ function unwrap(text: string): string {
   return text
 }
 
-/** The whole-table scans below a plan; `rowsOf` tells how many rows a table has. */
-export function scansOf(plan: PlanNode, rowsOf: (schema: string, table: string) => number): Scan[] {
+/** What the catalogs know and a plan does not say. */
+export interface Catalog {
+  rowsOf(schema: string, table: string): number
+  /** The first column of an index. */
+  leadingOf(schema: string, index: string): string | undefined
+}
+
+export function scansOf(plan: PlanNode, catalog: Catalog): Scan[] {
   const found: Scan[] = []
   const walk = (node: PlanNode, above: readonly PlanNode[]) => {
-    if (node['Node Type'] === 'Seq Scan' && node.Schema && node['Relation Name']) found.push(scanOf(node, above, rowsOf(node.Schema, node['Relation Name'])))
+    // A bitmap's index scan does not say of which table it is: the heap scan above it does.
+    const { Schema: service, 'Relation Name': table } = node.Schema ? node : { ...node, ...above.find(one => one['Node Type'] === 'Bitmap Heap Scan') }
+    if (service && table) found.push(...scanOf(node, above, service, table, catalog))
     for (const child of node.Plans ?? []) walk(child, [node, ...above])
   }
   walk(plan, [])
   return found
 }
 
-function scanOf(node: PlanNode, above: readonly PlanNode[], rows: number): Scan {
-  const conditions = conditionsOf(node.Filter)
+function scanOf(node: PlanNode, above: readonly PlanNode[], service: string, table: string, catalog: Catalog): Scan[] {
+  const index = node['Index Name'] ?? null
+  const conditions = conditionsOf(index === null ? node.Filter : node['Index Cond'])
+  if (index === null ? node['Node Type'] !== 'Seq Scan' : conditions.length === 0 || mentions(node['Index Cond']!, catalog.leadingOf(service, index))) return []
   const names = (wanted: (one: Condition) => boolean) => [...new Set(conditions.filter(wanted).map(one => one.column))]
-  const [service, table] = [node.Schema!, node['Relation Name']!]
-  const order = orderAbove(above)
+  const order = index === null ? orderAbove(above) : []
   const sorted = order.length > 0 ? `, first rows in the order ${order.map(one => one.column + (one.descending ? ' DESC' : '')).join(', ')}` : ''
-  return {
-    service, table, order,
+  const condition = node.Filter ?? node['Index Cond']
+  const rows = catalog.rowsOf(service, table)
+  return [{
+    service, table, index, order,
     equals: names(one => one.operator === '='), ranges: names(one => one.operator !== '='),
     passing: rows > 0 ? Math.min(1, node['Plan Rows'] / rows) : 1,
-    node: `Seq Scan on ${service}.${table}${node.Filter ? `, filter ${node.Filter}` : ''}${sorted}`,
-  }
+    node: `${node['Node Type']} on ${service}.${table}${index === null ? '' : `, all of ${index}`}${condition ? `, filter ${condition}` : ''}${sorted}`,
+  }]
 }
+
+/** True when the condition is about this column at all, be it by a join: then the index is entered at one place. */
+const mentions = (condition: string, column: string | undefined): boolean =>
+  column === undefined || new RegExp(String.raw`\."?${column.replace(/\W/g, String.raw`\$&`)}\b`).test(condition)
 
 /** The order of a Sort directly above, when a Limit above it takes only the first rows. */
 function orderAbove(above: readonly PlanNode[]): IndexColumn[] {

@@ -5,12 +5,12 @@ const over = (inspection: Inspection, changes: Partial<Inspection>): Inspection 
   open: () => inspection.open(), close: () => inspection.close(), observation: () => inspection.observation(), statements: () => inspection.statements(),
   tables: () => inspection.tables(), indexes: () => inspection.indexes(), scans: (service, text) => inspection.scans(service, text),
   wouldUse: (service, text, index) => inspection.wouldUse(service, text, index),
-  prove: (service, text, index, keepAs) => inspection.prove(service, text, index, keepAs), ...changes,
+  prove: (service, texts, index, keepAs) => inspection.prove(service, texts, index, keepAs), ...changes,
 })
 
 /** Leaves the index it built. */
 export const forgetsToDrop = (inspection: Inspection): Inspection => over(inspection, {
-  prove: (service, text, index, keepAs) => inspection.prove(service, text, index, keepAs ?? 'left_behind'),
+  prove: (service, texts, index, keepAs) => inspection.prove(service, texts, index, keepAs ?? 'left_behind'),
 })
 
 /** Takes every plan for a good one. */
