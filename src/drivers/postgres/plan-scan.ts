@@ -47,10 +47,10 @@ export function conditionsOf(expression: string | undefined): Condition[] {
 function conditionOf(text: string): Condition | null {
   const match = conditionPattern.exec(text)
   if (!match) return null
-  const [, alias, column, operator, any, value] = match as unknown as [string, string, string, Condition['operator'], string | undefined, string]
+  const [, alias, column, operator, anyOf, value] = match as unknown as [string, string, string, Condition['operator'], string | undefined, string]
   if (otherColumn.test(value) || / (AND|OR) /.test(value)) return null
   const parameter = /\$(\d+)/.exec(value)
-  return { alias: bare(alias), column: bare(column), operator, any: any !== undefined, parameter: parameter ? Number(parameter[1]) : null }
+  return { alias: bare(alias), column: bare(column), operator, any: anyOf !== undefined, parameter: parameter ? Number(parameter[1]) : null }
 }
 
 /** `((a) AND (b))` as its parts; a text without AND at the top is its only one. */

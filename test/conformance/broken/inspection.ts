@@ -20,3 +20,6 @@ export const seesNoScan = (inspection: Inspection): Inspection => over(inspectio
 export const countsTheRuntime = (inspection: Inspection): Inspection => over(inspection, {
   statements: async () => [...await inspection.statements(), { service: 'shop', text: 'SELECT 1 FROM item LIMIT 1', intent: 'tenfold.outbox', calls: 3, totalMs: 1, maxMs: 1, rowsPerCall: 1, pagesPerCall: 1 } satisfies StatementFacts],
 })
+
+/** Declines every index, as hypopg may where it is installed. */
+export const declining = (inspection: Inspection): Inspection => over(inspection, { wouldUse: async () => false })
