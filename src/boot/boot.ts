@@ -25,6 +25,7 @@ import { QueryCache } from '../runtime/query-cache.ts'
 import { createRouter } from '../runtime/router.ts'
 import type { RouterOptions } from '../runtime/router.ts'
 import { Session } from '../runtime/session.ts'
+import { Statistics } from '../runtime/statistics.ts'
 import { routesOf } from '../runtime/target.ts'
 import { tokenCodec } from '../runtime/token.ts'
 import { startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
@@ -61,6 +62,7 @@ export interface Running {
   readonly url: string | null
   readonly engines: Engines
   readonly limiter: Limiter
+  readonly statistics: Statistics
   /** Calls an intent as the runtime itself: for seeds and tests. */
   invoke(call: Pick<Call, 'intent' | 'input'> & { readonly caller?: Call['metadata']['caller'] }): Promise<unknown>
   /** Serves a connection that the supervisor accepted. */
@@ -99,10 +101,11 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const invalidation = cache && new Invalidation({ cache, broadcast, log })
   if (invalidation) closers.add(invalidation.listen())
   const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps })
-  const surroundings = { app, database, bus, transport, log, invalidation }
+  const statistics = new Statistics()
+  const surroundings = { app, database, bus, transport, log, invalidation, statistics }
   const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit })
   transport.serve(services, call => dispatcher.dispatch(call))
-  if (does === 'everything' || does === 'background') await startBackground(options, engines, services, invalidation, closers)
+  if (does === 'everything' || does === 'background') await startBackground(options, engines, { services, invalidation, statistics }, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
   const listening = does === 'everything' || does === 'requests' ? await listen(options, engines, { dispatcher, cache: queryCache, limiter }, closers) : null
   let stopping: Promise<void> | undefined
@@ -111,7 +114,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
     await closers.close()
   }
   return {
-    url: listening?.url ?? null, engines, limiter, invoke: call => invoke(dispatcher, call),
+    url: listening?.url ?? null, engines, limiter, statistics, invoke: call => invoke(dispatcher, call),
     take: connection => listening ? listening.take(connection) : connection.destroy(),
     stop: lingerMs => stopping ??= stop(lingerMs),
   }
@@ -135,9 +138,11 @@ async function migrate(app: Application, { database }: Engines): Promise<void> {
   if (faults.length > 0) throw fault('DECLARATION_FAULT', `tables break the key rules:\n  - ${faults.join('\n  - ')}`)
 }
 
-async function startBackground({ app, topology, log }: BootOptions, engines: Engines, services: readonly string[], invalidation: Invalidation | null, closers: Closers): Promise<void> {
+interface BackgroundParts { readonly services: readonly string[]; readonly invalidation: Invalidation | null; readonly statistics: Statistics }
+
+async function startBackground({ app, topology, log }: BootOptions, engines: Engines, inner: BackgroundParts, closers: Closers): Promise<void> {
   const { database, bus, queue, transport } = engines
-  const options = { app, database, bus, queue, transport, log, services, invalidation, concurrency: topology.ports.queue.concurrency }
+  const options = { ...inner, app, database, bus, queue, transport, log, concurrency: topology.ports.queue.concurrency }
   const consumers = await startConsumers(options)
   closers.add(() => consumers.stop())
   const relay = await startRelay(options)

@@ -8,6 +8,7 @@ import { openMemoryTransport } from '../drivers/memory/transport.ts'
 import { openPostgresBroadcast } from '../drivers/postgres/broadcast.ts'
 import { openPostgresBus } from '../drivers/postgres/bus.ts'
 import { openPostgresDatabase } from '../drivers/postgres/database.ts'
+import { openPostgresInspection } from '../drivers/postgres/inspection.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
 import type { Broadcast } from '../ports/broadcast.ts'
@@ -15,6 +16,7 @@ import type { Bus } from '../ports/bus.ts'
 import type { Cache } from '../ports/cache.ts'
 import type { Database } from '../ports/database.ts'
 import type { Ingress } from '../ports/ingress.ts'
+import type { Inspection } from '../ports/inspection.ts'
 import type { Leases } from '../ports/lease.ts'
 import type { Queue } from '../ports/queue.ts'
 import type { Transport } from '../ports/transport.ts'
@@ -53,4 +55,10 @@ export function driversOf(ports: Ports, databaseUrl: string, log: Logger): Engin
     transport: transports[ports.transport.driver](),
     ingress: openHttpIngress({ log }),
   }
+}
+
+/** What looks at the database of a topology, for advice; nothing is opened yet. */
+export function inspectionOf(ports: Ports, databaseUrl: string, services: readonly string[]): Inspection {
+  const drivers = { postgres: openPostgresInspection }
+  return drivers[ports.database.driver]({ url: databaseUrl, services })
 }
