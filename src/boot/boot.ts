@@ -7,6 +7,7 @@
  *   stop: drain the ingress ─▶ stop what works ─▶ close engines
  */
 import type { Socket } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
 import { limits } from '../base/limits.ts'
@@ -29,11 +30,11 @@ import { Statistics } from '../runtime/statistics.ts'
 import { routesOf } from '../runtime/target.ts'
 import { tokenCodec } from '../runtime/token.ts'
 import { startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
-import { checkTopology } from '../topology/plan.ts'
+import { checkTopology, processCountOf } from '../topology/plan.ts'
 import type { Role, Topology } from '../topology/topology.ts'
 import { readMigrations } from './migrations.ts'
 import { pageRoutes, pagesOf } from './pages.ts'
-import { driversOf } from './registry.ts'
+import { driversOf, poolSizesFor } from './registry.ts'
 import type { Engines } from './registry.ts'
 
 export interface BootOptions {
@@ -88,7 +89,7 @@ export async function boot(options: BootOptions): Promise<Running> {
 async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const { app, topology, log, does = 'everything' } = options
   const services = app.services.map(one => one.name)
-  const engines = driversOf(topology.ports, options.databaseUrl, log)
+  const engines = driversOf(topology.ports, options.databaseUrl, log, await poolSizesFor(options.databaseUrl, demandOf(options)))
   const { database, bus, queue, transport, cache, broadcast, leases } = engines
   await database.open()
   closers.add(() => database.close())
@@ -130,6 +131,17 @@ async function listen({ app, log, ...options }: BootOptions, { ingress, database
   })
   closers.add(() => { closing = true; return listening.close() })
   return listening
+}
+
+/** What shares the database's connections; of several processes one more runs while they are restarted. */
+function demandOf({ app, topology, processCount }: BootOptions): Parameters<typeof poolSizesFor>[1] {
+  const intents = [...app.intents.values()]
+  return {
+    processes: processCount === undefined ? 1 : processCount + 1,
+    workers: processCount === undefined ? 1 : processCountOf(topology, availableParallelism(), ({ does }) => does !== 'requests') + 1,
+    services: Math.max(1, app.services.length),
+    consumers: intents.filter(({ kind }) => kind === 'subscription' || kind === 'projection').length,
+  }
 }
 
 async function migrate(app: Application, { database }: Engines): Promise<void> {

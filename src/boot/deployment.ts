@@ -110,7 +110,8 @@ export async function databaseOf(topology: Topology, { dataFolder, log }: Pick<D
     if (!url) throw fault('USAGE', `the topology takes the database from the environment variable ${database.url.env}, which is not set; set it to postgres://user:password@host:port/database`)
     return url
   }
-  const machine = machineHere(processCountOf(topology, availableParallelism()), database.settings === 'machine')
+  // One more runs while they are restarted.
+  const machine = machineHere(processCountOf(topology, availableParallelism()) + 1, database.settings === 'machine')
   const server = await startPostgresServer({ dataFolder, log, machine })
   closers.add(() => isGuest && server.adopted ? server.detach() : server.stop())
   return server.url

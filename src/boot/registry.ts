@@ -7,10 +7,13 @@ import { openSerialisingTransport } from '../drivers/memory/serialising-transpor
 import { openMemoryTransport } from '../drivers/memory/transport.ts'
 import { openPostgresBroadcast } from '../drivers/postgres/broadcast.ts'
 import { openPostgresBus } from '../drivers/postgres/bus.ts'
+import { maxConnectionsOf } from '../drivers/postgres/connection.ts'
 import { openPostgresDatabase } from '../drivers/postgres/database.ts'
 import { openPostgresInspection } from '../drivers/postgres/inspection.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
+import { poolSizes } from '../drivers/postgres/server-settings.ts'
+import type { ConnectionDemand, PoolSizes } from '../drivers/postgres/server-settings.ts'
 import type { Broadcast } from '../ports/broadcast.ts'
 import type { Bus } from '../ports/bus.ts'
 import type { Cache } from '../ports/cache.ts'
@@ -34,9 +37,14 @@ export interface Engines {
   readonly ingress: Ingress
 }
 
+/** How many connections one of these processes may open to the database for each service. */
+export async function poolSizesFor(databaseUrl: string, demand: Omit<ConnectionDemand, 'maxConnections'>): Promise<PoolSizes> {
+  return poolSizes({ ...demand, maxConnections: await maxConnectionsOf(databaseUrl) })
+}
+
 /** Makes the drivers that a topology names; nothing is opened yet. */
-export function driversOf(ports: Ports, databaseUrl: string, log: Logger): Engines {
-  const database = openPostgresDatabase({ url: databaseUrl, log })
+export function driversOf(ports: Ports, databaseUrl: string, log: Logger, pools?: PoolSizes): Engines {
+  const database = openPostgresDatabase({ url: databaseUrl, log, ...pools })
   const transports = {
     memory: () => openMemoryTransport(),
     serialising: () => openSerialisingTransport({ retries: ports.transport.driver === 'serialising' ? ports.transport.retries : 0 }),

@@ -30,7 +30,8 @@ export interface Plan {
 
 const countOf = (replicas: ProcessTopology['replicas'], cores: number): number => replicas === 'cores' ? cores : replicas
 
-export const processCountOf = ({ processes }: Topology, cores: number): number => Object.values(processes).reduce((sum, { replicas }) => sum + countOf(replicas, cores), 0)
+export const processCountOf = ({ processes }: Topology, cores: number, isCounted = (_: ProcessTopology) => true): number =>
+  Object.values(processes).filter(isCounted).reduce((sum, { replicas }) => sum + countOf(replicas, cores), 0)
 
 export function planOf(app: Application, name: string, topology: Topology, cores: number): Plan {
   const manifest = manifestOf(app)

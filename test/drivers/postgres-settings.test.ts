@@ -58,8 +58,8 @@ test('a small server is the same on every machine', () => {
 
 test('all pools of all processes and the reserve fit into max_connections, or are refused', () => {
   let refused = 0
-  for (const maxConnections of [56, 120, 208, 500, 800]) for (const processes of [1, 2, 3, 9, 17]) for (const services of [1, 5, 20]) for (const consumers of [0, 7, 40]) {
-    const demand = { maxConnections, processes, services, consumers }
+  for (const maxConnections of [56, 120, 208, 500, 800]) for (const processes of [1, 2, 3, 9, 17]) for (const services of [1, 5, 20]) for (const consumers of [0, 7, 40]) for (const workers of [1, processes]) {
+    const demand = { maxConnections, processes, workers, services, consumers }
     try {
       const sizes = poolSizes(demand)
       assert.ok(sizes.readersMax >= 1 && sizes.writersMax >= 1)
@@ -71,7 +71,7 @@ test('all pools of all processes and the reserve fit into max_connections, or ar
     }
   }
   assert.ok(refused > 0)
-  assert.deepEqual(poolSizes({ maxConnections: 800, processes: 1, services: 5, consumers: 7 }), { readersMax: 3, writersMax: 8 })
+  assert.deepEqual(poolSizes({ maxConnections: 800, processes: 1, workers: 1, services: 5, consumers: 7 }), { readersMax: 3, writersMax: 8 })
 })
 
 test('the real server starts with them, and SHOW agrees', async context => {

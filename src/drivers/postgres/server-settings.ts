@@ -41,7 +41,8 @@ export function serverSettings(machine: Machine): Settings {
 const small: Settings = {
   // Reached from this machine only.
   listen_addresses: '127.0.0.1',
-  max_connections: '120',
+  // For three processes and the one that is started while they are restarted; a slot that nobody uses costs a few KiB.
+  max_connections: '200',
   // Enough for the sample data; the operating system caches the rest.
   shared_buffers: '64MB',
   // Projections, shards and climbs replicate logically: changing this later would need a restart.
@@ -112,6 +113,8 @@ function tuned({ memoryBytes, cores, processes }: Machine): Settings {
 export interface ConnectionDemand {
   readonly maxConnections: number
   readonly processes: number
+  /** Those of them that deliver events and run jobs. */
+  readonly workers: number
   readonly services: number
   /** Subscriptions and projections: each holds a connection for its turn. */
   readonly consumers: number
@@ -120,19 +123,21 @@ export interface ConnectionDemand {
 /** Per service and process. */
 export interface PoolSizes { readonly readersMax: number; readonly writersMax: number }
 
-/** Per process, whatever it serves: owner 4, bus 4 and its listener, queue 6 and its listener, leases 2 and one held. */
-const fixedPerProcess = 19
+/** Whatever it serves: owner 4, bus 4 and its listener, broadcast 1, and one each to see that queue and leases are there. */
+const fixedPerProcess = 12
+/** A worker besides: queue 5 more and its listener, leases 1 more and one held, the consumers of jobs and of invalidations. */
+const fixedPerWorker = 10
 const wanted: PoolSizes = { readersMax: 3, writersMax: 8 }
 
 /** All connections that all processes may have at once, with the reserve. */
-export function connectionsOf({ processes, services, consumers }: Omit<ConnectionDemand, 'maxConnections'>, { readersMax, writersMax }: PoolSizes): number {
-  return connectionsReserved + processes * (fixedPerProcess + consumers + services * (readersMax + writersMax))
+export function connectionsOf({ processes, workers, services, consumers }: Omit<ConnectionDemand, 'maxConnections'>, { readersMax, writersMax }: PoolSizes): number {
+  return connectionsReserved + processes * (fixedPerProcess + services * (readersMax + writersMax)) + workers * (fixedPerWorker + consumers)
 }
 
 /** Pools as large as they are wanted, or smaller, so that together they fit; refuses when even the smallest do not. */
 export function poolSizes(demand: ConnectionDemand): PoolSizes {
-  const perProcess = Math.floor((demand.maxConnections - connectionsReserved) / demand.processes)
-  const perService = Math.floor((perProcess - fixedPerProcess - demand.consumers) / demand.services)
+  const free = demand.maxConnections - connectionsOf(demand, { readersMax: 0, writersMax: 0 })
+  const perService = Math.floor(free / demand.processes / demand.services)
   if (perService < 2) {
     const least = connectionsOf(demand, { readersMax: 1, writersMax: 1 })
     throw fault('TOPOLOGY_REFUSED', `${demand.processes} processes of ${demand.services} services need at least ${least} connections, and Postgres allows ${demand.maxConnections}; run fewer processes, or raise max_connections`)
