@@ -34,7 +34,7 @@ for (const [what, message, build] of faulty) test(`found: ${what}`, () => { asse
 test('a topology that cannot keep the invariants is refused (I10)', () => {
   const one = service('one')
   const app = application('test', { services: { one: { one } } })
-  const two: Topology = { ...monolith, processes: { app: { runs: 'everything', does: 'everything', replicas: 2 } } }
+  const two: Topology = { ...monolith, processes: { app: { runs: 'everything', does: 'everything', replicas: 2 } }, ports: { ...monolith.ports, cache: { driver: 'memory', bytesMax: 1_000_000 } } }
   assert.deepEqual(checkTopology(app, monolith as Topology), [])
   assert.match(checkTopology(app, two).join('\n'), /no invalidation between them/)
   assert.match(checkTopology(app, { ...monolith, processes: { app: { runs: ['tow'], does: 'everything', replicas: 1 } } }).join('\n'), /runs 'tow', which the application does not have; it has one[\s\S]*no process runs 'one'/)

@@ -8,13 +8,18 @@ import http from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { fault, isTenfoldError } from '../base/errors.ts'
 import type { Deployment } from '../boot/deployment.ts'
+import type { IntentCount } from '../runtime/statistics.ts'
 
 export interface AdminServer { readonly url: string; close(): Promise<void> }
 
 type Pages = Readonly<Record<string, () => unknown>>
 
 export async function startAdminServer(deployment: Deployment, port: number): Promise<AdminServer> {
-  const pages: Pages = { '/status': () => statusOf(deployment), '/plan': () => deployment.plan }
+  const pages: Pages = {
+    '/status': () => statusOf(deployment),
+    '/plan': () => deployment.plan,
+    '/statistics': () => statisticsOf(deployment),
+  }
   let restarting = false
   const actions: Pages = {
     '/restart': async () => {
@@ -61,6 +66,11 @@ function isToken(header: string | undefined, token: string): boolean {
 function send(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
   response.end(JSON.stringify(body))
+}
+
+async function statisticsOf({ orchestrator }: Deployment): Promise<IntentCount[]> {
+  const { mergeStatistics } = await import('../runtime/statistics.ts')
+  return mergeStatistics((await orchestrator.ask('statistics')).map(one => one.answer as IntentCount[]))
 }
 
 function statusOf({ plan, url, orchestrator }: Deployment) {

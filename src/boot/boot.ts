@@ -7,6 +7,7 @@
  *   stop: drain the ingress ─▶ stop what works ─▶ close engines
  */
 import type { Socket } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
 import { limits } from '../base/limits.ts'
@@ -24,16 +25,17 @@ import { QueryCache } from '../runtime/query-cache.ts'
 import { createRouter } from '../runtime/router.ts'
 import type { RouterOptions } from '../runtime/router.ts'
 import { Session } from '../runtime/session.ts'
+import { Statistics } from '../runtime/statistics.ts'
 import { routesOf } from '../runtime/target.ts'
 import { createUploads } from '../runtime/upload.ts'
 import { tokenCodec } from '../runtime/token.ts'
 import { startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
-import { checkTopology } from '../topology/plan.ts'
+import { checkTopology, processCountOf } from '../topology/plan.ts'
 import type { Role, Topology } from '../topology/topology.ts'
 import { readMigrations } from './migrations.ts'
 import { mountsOf } from './mounts.ts'
 import { pageRoutes, pagesOf } from './pages.ts'
-import { driversOf } from './registry.ts'
+import { driversOf, poolSizesFor } from './registry.ts'
 import type { Engines } from './registry.ts'
 
 export interface BootOptions {
@@ -64,6 +66,7 @@ export interface Running {
   readonly url: string | null
   readonly engines: Engines
   readonly limiter: Limiter
+  readonly statistics: Statistics
   /** Calls an intent as the runtime itself: for seeds and tests. */
   invoke(call: Pick<Call, 'intent' | 'input'> & { readonly caller?: Call['metadata']['caller'] }): Promise<unknown>
   /** Serves a connection that the supervisor accepted. */
@@ -89,7 +92,8 @@ export async function boot(options: BootOptions): Promise<Running> {
 async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const { app, topology, log, does = 'everything' } = options
   const services = app.services.map(one => one.name)
-  const engines = driversOf(topology.ports, options.databaseUrl, log, options.dataFolder, options.secret)
+  const pools = await poolSizesFor(options.databaseUrl, demandOf(options))
+  const engines = driversOf(topology.ports, { databaseUrl: options.databaseUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools })
   const { database, bus, queue, transport, cache, broadcast, leases } = engines
   await database.open()
   closers.add(() => database.close())
@@ -102,10 +106,11 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const invalidation = cache && new Invalidation({ cache, broadcast, log })
   if (invalidation) closers.add(invalidation.listen())
   const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps })
-  const surroundings = { app, database, bus, transport, log, invalidation }
+  const statistics = new Statistics()
+  const surroundings = { app, database, bus, transport, log, invalidation, statistics }
   const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit })
   transport.serve(services, call => dispatcher.dispatch(call))
-  if (does === 'everything' || does === 'background') await startBackground(options, engines, services, invalidation, closers)
+  if (does === 'everything' || does === 'background') await startBackground(options, engines, { services, invalidation, statistics }, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
   const listening = does === 'everything' || does === 'requests' ? await listen(options, engines, { dispatcher, cache: queryCache, limiter }, closers) : null
   let stopping: Promise<void> | undefined
@@ -114,7 +119,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
     await closers.close()
   }
   return {
-    url: listening?.url ?? null, engines, limiter, invoke: call => invoke(dispatcher, call),
+    url: listening?.url ?? null, engines, limiter, statistics, invoke: call => invoke(dispatcher, call),
     take: connection => listening ? listening.take(connection) : connection.destroy(),
     stop: lingerMs => stopping ??= stop(lingerMs),
   }
@@ -132,15 +137,28 @@ async function listen({ app, log, ...options }: BootOptions, { ingress, database
   return listening
 }
 
+/** What shares the database's connections; of several processes one more runs while they are restarted. */
+function demandOf({ app, topology, processCount }: BootOptions): Parameters<typeof poolSizesFor>[1] {
+  const intents = [...app.intents.values()]
+  return {
+    processes: processCount === undefined ? 1 : processCount + 1,
+    workers: processCount === undefined ? 1 : processCountOf(topology, availableParallelism(), ({ does }) => does !== 'requests') + 1,
+    services: Math.max(1, app.services.length),
+    consumers: intents.filter(({ kind }) => kind === 'subscription' || kind === 'projection').length,
+  }
+}
+
 async function migrate(app: Application, { database }: Engines): Promise<void> {
   const report = await database.migrate(await readMigrations(app))
   const faults = Object.values(report.tables).flat().flatMap(table => table.faults)
   if (faults.length > 0) throw fault('DECLARATION_FAULT', `tables break the key rules:\n  - ${faults.join('\n  - ')}`)
 }
 
-async function startBackground({ app, topology, log }: BootOptions, engines: Engines, services: readonly string[], invalidation: Invalidation | null, closers: Closers): Promise<void> {
+interface BackgroundParts { readonly services: readonly string[]; readonly invalidation: Invalidation | null; readonly statistics: Statistics }
+
+async function startBackground({ app, topology, log }: BootOptions, engines: Engines, inner: BackgroundParts, closers: Closers): Promise<void> {
   const { database, bus, queue, transport } = engines
-  const options = { app, database, bus, queue, transport, log, services, invalidation, cdn: engines.cdn, concurrency: topology.ports.queue.concurrency }
+  const options = { ...inner, app, database, bus, queue, transport, log, cdn: engines.cdn, concurrency: topology.ports.queue.concurrency }
   const consumers = await startConsumers(options)
   closers.add(() => consumers.stop())
   const relay = await startRelay(options)

@@ -5,6 +5,7 @@
 import { createHmac } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fault } from '../base/errors.ts'
@@ -13,9 +14,11 @@ import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { randomHex } from '../base/random.ts'
 import { startPostgresServer } from '../drivers/postgres/server.ts'
+import { machineHere } from '../drivers/postgres/server-settings.ts'
 import { dataFolderLock, livingHolder } from '../drivers/process/data-folder.ts'
 import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
+import { processCountOf } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
 import { startCdn } from './cdn.ts'
@@ -111,7 +114,9 @@ export async function databaseOf(topology: Topology, { dataFolder, log }: Pick<D
     if (!url) throw fault('USAGE', `the topology takes the database from the environment variable ${database.url.env}, which is not set; set it to postgres://user:password@host:port/database`)
     return url
   }
-  const server = await startPostgresServer({ dataFolder, log })
+  // One more runs while they are restarted.
+  const machine = machineHere(processCountOf(topology, availableParallelism()) + 1, database.settings === 'machine')
+  const server = await startPostgresServer({ dataFolder, log, machine })
   closers.add(() => isGuest && server.adopted ? server.detach() : server.stop())
   return server.url
 }

@@ -62,6 +62,7 @@ async function end(code: number, lingerMs?: number): Promise<void> {
 
 process.on('message', (message: SupervisorMessage, connection?: Socket) => {
   if (message.type === 'drain') void end(0, message.lingerMs)
+  if (message.type === 'statistics') tell({ ...message, answer: running?.statistics.read() ?? [] })
   if (message.type !== 'connection') return
   tell({ type: 'took', id: message.id })
   if (connection) running!.take(connection)

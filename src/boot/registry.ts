@@ -11,9 +11,13 @@ import { openSerialisingTransport } from '../drivers/memory/serialising-transpor
 import { openMemoryTransport } from '../drivers/memory/transport.ts'
 import { openPostgresBroadcast } from '../drivers/postgres/broadcast.ts'
 import { openPostgresBus } from '../drivers/postgres/bus.ts'
+import { maxConnectionsOf } from '../drivers/postgres/connection.ts'
 import { openPostgresDatabase } from '../drivers/postgres/database.ts'
+import { openPostgresInspection } from '../drivers/postgres/inspection.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
+import { poolSizes } from '../drivers/postgres/server-settings.ts'
+import type { ConnectionDemand, PoolSizes } from '../drivers/postgres/server-settings.ts'
 import type { Broadcast } from '../ports/broadcast.ts'
 import { openVarnishCdn } from '../drivers/varnish/cdn.ts'
 import type { Blobs } from '../ports/blobs.ts'
@@ -22,6 +26,7 @@ import type { Cache } from '../ports/cache.ts'
 import type { Cdn } from '../ports/cdn.ts'
 import type { Database } from '../ports/database.ts'
 import type { Ingress } from '../ports/ingress.ts'
+import type { Inspection } from '../ports/inspection.ts'
 import type { Leases } from '../ports/lease.ts'
 import type { Queue } from '../ports/queue.ts'
 import type { Transport } from '../ports/transport.ts'
@@ -43,9 +48,24 @@ export interface Engines {
   readonly blobs: Blobs
 }
 
+/** How many connections one of these processes may open to the database for each service. */
+export async function poolSizesFor(databaseUrl: string, demand: Omit<ConnectionDemand, 'maxConnections'>): Promise<PoolSizes> {
+  return poolSizes({ ...demand, maxConnections: await maxConnectionsOf(databaseUrl) })
+}
+
+/** What drivers are made with. */
+export interface DriverOptions {
+  readonly databaseUrl: string
+  readonly log: Logger
+  readonly dataFolder: string
+  /** The deployment's. */
+  readonly secret: Buffer
+  readonly pools?: PoolSizes
+}
+
 /** Makes the drivers that a topology names; nothing is opened yet. */
-export function driversOf(ports: Ports, databaseUrl: string, log: Logger, dataFolder: string, secret: Buffer = Buffer.alloc(32)): Engines {
-  const database = openPostgresDatabase({ url: databaseUrl, log })
+export function driversOf(ports: Ports, { databaseUrl, log, dataFolder, secret, pools }: DriverOptions): Engines {
+  const database = openPostgresDatabase({ url: databaseUrl, log, ...pools })
   const transports = {
     memory: () => openMemoryTransport(),
     serialising: () => openSerialisingTransport({ retries: ports.transport.driver === 'serialising' ? ports.transport.retries : 0 }),
@@ -80,4 +100,10 @@ function given(value: string | FromEnvironment, what: string): string {
   const found = process.env[value.env]
   if (!found) throw fault('USAGE', `the topology takes ${what} from the environment variable ${value.env}, which is not set`)
   return found
+}
+
+/** What looks at the database of a topology, for advice; nothing is opened yet. */
+export function inspectionOf(ports: Ports, databaseUrl: string, services: readonly string[]): Inspection {
+  const drivers = { postgres: openPostgresInspection }
+  return drivers[ports.database.driver]({ url: databaseUrl, services })
 }

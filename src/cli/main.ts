@@ -1,6 +1,7 @@
 /** The command line: finds the command, reads its options, and words every failure for people. */
 import { parseArgs } from 'node:util'
 import { errorTable, fault, isTenfoldError } from '../base/errors.ts'
+import { advise } from './advise.ts'
 import { check } from './check.ts'
 import { client } from './client.ts'
 import type { CliCommand } from './command.ts'
@@ -12,7 +13,7 @@ import { restart } from './restart.ts'
 import { seed } from './seed.ts'
 import { start } from './start.ts'
 
-export const commands: readonly CliCommand[] = [init, dev, start, restart, check, migrate, seed, client, doctor]
+export const commands: readonly CliCommand[] = [init, dev, start, restart, check, migrate, seed, client, doctor, advise]
 
 export function helpOf(command?: CliCommand): string {
   if (command) return `tenfold ${command.name}: ${command.summary}\n\n${command.help}\n  --json            print the result as JSON\n  --help            this text`

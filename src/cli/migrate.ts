@@ -24,7 +24,7 @@ export const migrate: CliCommand = {
     const log = createLogger({ level: process.env.LOG_LEVEL ?? 'warn' })
     const closers = new Closers()
     try {
-      const { database } = driversOf(topology.ports, await databaseOf(topology, { dataFolder: dataFolderOf(), log }, closers, true), log, dataFolderOf())
+      const { database } = driversOf(topology.ports, { databaseUrl: await databaseOf(topology, { dataFolder: dataFolderOf(), log }, closers, true), log, dataFolder: dataFolderOf(), secret: Buffer.alloc(32) })
       await database.open()
       closers.add(() => database.close())
       const { applied, tables } = await database.migrate(await readMigrations(app))

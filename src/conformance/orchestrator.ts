@@ -8,7 +8,7 @@ import { suite } from './check.ts'
 
 export interface SpecOptions {
   readonly replicas?: number
-  /** `never-ready` ends at once saying 'told why', `crashes` ends soon after it is ready, `stubborn` ignores a graceful stop. */
+  /** `never-ready` ends at once saying 'told why', `crashes` ends soon after it is ready, `stubborn` ignores a graceful stop and questions. */
   readonly behaviour?: 'well' | 'never-ready' | 'crashes' | 'stubborn'
   /** Makes the spec a different one. */
   readonly version?: string
@@ -68,6 +68,15 @@ export const orchestratorSuite = suite<OrchestratorSubject>('orchestrator', {
     const states = orchestrator.observe()
     assert.deepEqual(states.map(one => `${one.name} ${one.replica} ${one.state}`).sort(), ['web 0 ready', 'web 1 ready', 'worker 0 ready'])
     assert(states.every(one => one.pid !== null && isAlive(one.pid) && one.restarts === 0 && one.startedAtMs > 0))
+  },
+
+  'ask collects the answers of the ready processes, and leaves out the silent': async ({ orchestrator, spec }) => {
+    await orchestrator.apply([spec('web', { replicas: 2 }), spec('mute', { behaviour: 'stubborn' })])
+    const both = await Promise.all([orchestrator.ask('statistics'), orchestrator.ask('statistics')])
+    for (const answers of both) {
+      assert.deepEqual(answers.map(one => `${one.name} ${one.replica}`).sort(), ['web 0', 'web 1'])
+      assert.deepEqual(answers.map(one => one.answer).sort(), pidsOf(orchestrator, 'web').sort())
+    }
   },
 
   'apply is idempotent': async ({ orchestrator, spec }) => {

@@ -6,6 +6,8 @@
  *   the rest alone, and resolves when every wanted process is ready.
  * - A process that ends unasked is started again, after a backoff that grows while it
  *   keeps ending within restartWindowMs of its start.
+ * - `ask` puts a question to every ready process and resolves with the answers that came in
+ *   time; a process that ends or stays silent is left out.
  * - `stop` ends everything, gracefully first, and resolves when nothing runs.
  */
 
@@ -28,8 +30,15 @@ export interface ProcessState {
   readonly startedAtMs: number
 }
 
+export interface ProcessAnswer {
+  readonly name: string
+  readonly replica: number
+  readonly answer: unknown
+}
+
 export interface Orchestrator {
   apply(processes: readonly ProcessSpec[]): Promise<void>
   observe(): readonly ProcessState[]
+  ask(question: 'statistics'): Promise<readonly ProcessAnswer[]>
   stop(graceMs: number): Promise<void>
 }

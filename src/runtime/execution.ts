@@ -16,6 +16,7 @@ import type { Deadline } from './deadline.ts'
 import type { Invalidation } from './invalidation.ts'
 import { kyselyOver, sqlOver } from './sql.ts'
 import type { RunStatement } from './sql.ts'
+import type { RunStatistics, Statistics } from './statistics.ts'
 import { traceIdOf } from './trace.ts'
 import type { UnitOfWork } from './unit-of-work.ts'
 
@@ -25,6 +26,7 @@ export interface Surroundings {
   /** Null where nothing is cached. */
   readonly invalidation: Invalidation | null
   readonly log: Logger
+  readonly statistics: Statistics
 }
 
 /** One run of one intent. */
@@ -47,6 +49,7 @@ class BaseContext {
   readonly #run: RunStatement
   readonly #execution: Execution
   readonly #surroundings: Surroundings
+  readonly #statistics: RunStatistics
   readonly #startedAtMs = now()
   #db: Kysely<unknown> | undefined
   #log: Logger | undefined
@@ -59,12 +62,13 @@ class BaseContext {
     this.user = execution.user
     this.bucket = execution.bucket
     this.requestId = execution.metadata.requestId
-    this.sql = sqlOver(run)
+    this.#statistics = surroundings.statistics.begin(execution.intent)
+    this.sql = sqlOver(run, this.#statistics)
     this.claimed = (scope, value) => surroundings.database.claimed(execution.intent.service.name, scope, value)
   }
 
   get db(): Kysely<unknown> {
-    return this.#db ??= kyselyOver(this.#run, this.#execution.bucket, this.#execution.intent.service.options.reference ?? [])
+    return this.#db ??= kyselyOver(this.#run, this.#statistics, this.#execution.bucket, this.#execution.intent.service.options.reference ?? [])
   }
 
   get now(): Date { return new Date(this.#startedAtMs) }
@@ -81,6 +85,7 @@ class BaseContext {
   async call(target: Declared, input: unknown): Promise<unknown> {
     const { metadata, deadline } = this.#execution
     if (!target.name) throw new Error('the called intent is not exported by a service of this application')
+    this.#statistics.call(target.name)
     const isCommand = target.kind === 'command'
     const idempotencyKey = isCommand ? `${metadata.idempotencyKey ?? metadata.requestId}/${this.#calls++}` : undefined
     const answer = await this.#surroundings.transport.call({
@@ -123,10 +128,11 @@ export function writingContext(surroundings: Surroundings, execution: Execution,
 /** A projection writes rows of many keys of one shard: no bucket is given, each row names its own. */
 export function projectionContext(surroundings: Surroundings, intent: Declared, transaction: Transaction): ProjectionContext {
   const run: RunStatement = statement => transaction.query(statement)
+  const statistics = surroundings.statistics.begin(intent)
   let db: Kysely<unknown> | undefined
   return {
-    get db() { return db ??= kyselyOver(run, null, []) },
-    sql: sqlOver(run),
+    get db() { return db ??= kyselyOver(run, statistics, null, []) },
+    sql: sqlOver(run, statistics),
     log: surroundings.log.child({ intent: intent.name }),
     bucketOf: key => routed(key).bucket,
     now: new Date(now()),

@@ -30,17 +30,22 @@ export interface Plan {
   readonly databases: readonly { readonly name: string; readonly services: readonly string[]; readonly buckets: readonly [number, number] }[]
 }
 
+const countOf = (replicas: ProcessTopology['replicas'], cores: number): number => replicas === 'cores' ? cores : replicas
+
+export const processCountOf = ({ processes }: Topology, cores: number, isCounted = (_: ProcessTopology) => true): number =>
+  Object.values(processes).filter(isCounted).reduce((sum, { replicas }) => sum + countOf(replicas, cores), 0)
+
 export function planOf(app: Application, name: string, topology: Topology, cores: number): Plan {
   const manifest = manifestOf(app)
   const services = manifest.services
   const processes = Object.entries(topology.processes).map(([process, { runs, does, replicas }]) => ({
-    name: process, does, replicas: replicas === 'cores' ? cores : replicas, services: runs === 'everything' ? services : runs,
+    name: process, does, replicas: countOf(replicas, cores), services: runs === 'everything' ? services : runs,
   }))
   return {
     application: app.name,
     topology: name,
     processes,
-    processCount: processes.reduce((sum, { replicas }) => sum + replicas, 0),
+    processCount: processCountOf(topology, cores),
     listener: { driver: topology.ports.ingress.driver, port: topology.ports.ingress.port, corsOrigins: app.options.corsOrigins ?? [], credentials: credentialsOf(app) },
     routes: manifest.intents.flatMap(intent => intent.http ? [{ ...intent.http, intent: intent.name }] : []),
     grants: services.map(service => ({ role: `tenfold_${service}`, schema: service })),

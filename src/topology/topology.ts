@@ -20,7 +20,8 @@ export interface ProcessTopology<Name extends string = string> {
 }
 
 export interface Ports {
-  readonly database: { readonly driver: 'postgres'; readonly embedded: true } | { readonly driver: 'postgres'; readonly url: string | FromEnvironment }
+  /** The embedded server stays `small` unless it may take the `machine`: docs/database.md. */
+  readonly database: { readonly driver: 'postgres'; readonly embedded: true; readonly settings?: 'small' | 'machine' } | { readonly driver: 'postgres'; readonly url: string | FromEnvironment }
   /** 'memory': each process keeps answers, and forgets what a broadcast names. */
   readonly cache: { readonly driver: 'none' } | { readonly driver: 'memory'; readonly bytesMax: number }
   readonly broadcast: { readonly driver: 'memory' } | { readonly driver: 'postgres' }

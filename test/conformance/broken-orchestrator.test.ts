@@ -10,6 +10,7 @@ test('a broken orchestrator fails what it breaks, and only that', async () => {
   const driver = { name: 'broken', open: async () => orchestratorSubject(new BrokenOrchestrator()) }
   const failed = (await failures(verify(orchestratorSuite, driver))).map(name => name.split(' · ')[2])
   assert.deepEqual(failed, [
+    'ask collects the answers of the ready processes, and leaves out the silent',
     'apply starts what is missing and stops what is no longer wanted',
     'a changed spec replaces the process',
     'a changed spec is rolled one process at a time, the new one ready before the old one goes',

@@ -10,7 +10,7 @@ export default {
     worker: { runs: 'everything', does: 'background', replicas: 1 },
   },
   ports: {
-    database: { driver: 'postgres', embedded: true },
+    database: { driver: 'postgres', embedded: true, settings: 'small' },
     cache: { driver: 'none' },
     broadcast: { driver: 'memory' },
     cdn: { driver: 'none' },

@@ -9,7 +9,7 @@ export default {
     app: { runs: 'everything', does: 'everything', replicas: 1 },
   },
   ports: {
-    database: { driver: 'postgres', embedded: true },
+    database: { driver: 'postgres', embedded: true, settings: 'small' },
     cache: { driver: 'none' },
     broadcast: { driver: 'memory' },
     cdn: { driver: 'none' },

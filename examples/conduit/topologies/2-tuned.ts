@@ -10,7 +10,7 @@ export default {
     worker: { runs: 'everything', does: 'background', replicas: 1 },
   },
   ports: {
-    database: { driver: 'postgres', embedded: true },
+    database: { driver: 'postgres', embedded: true, settings: 'machine' },
     cache: { driver: 'memory', bytesMax: 67_108_864 },
     broadcast: { driver: 'postgres' },
     cdn: { driver: 'none' },

@@ -83,6 +83,21 @@ function configOf(options: ConnectionOptions, login: Login | null): pg.ClientCon
   }
 }
 
+/** What the server allows; asked before the pools are made. */
+export async function maxConnectionsOf(url: string): Promise<number> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold' })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    const { rows } = await client.query<{ max: string }>(`SELECT current_setting('max_connections') AS max`)
+    return Number(rows[0]!.max)
+  } catch (error) {
+    throw refusalOf(error)
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
 interface Reader {
   readonly client: pg.Client
   readonly ready: Promise<unknown>
@@ -157,11 +172,13 @@ class Readers {
  * when they are needed and idle writers close again. With the standard limits and the five
  * services of Conduit 59. The whole of a process adds what the other drivers open:
  *
- *   bus     4 + 1 that listens + 1 per consumer
- *   queue   6 + 1 per worker
- *   leases  2 + 1 per lease held
+ *   bus        4 + 1 that listens + 1 per consumer
+ *   queue      6 + 1 per worker
+ *   leases     2 + 1 per lease held
+ *   broadcast  1
  *
- * All processes together must stay below the server's max_connections.
+ * All processes together must stay below the server's max_connections: server-settings.ts
+ * divides them.
  */
 export class Connections {
   /** For migrations, positions and housekeeping; never for an application's statements. */

@@ -9,6 +9,7 @@ import type pg from 'pg'
 import { limits } from '../../base/limits.ts'
 import type { DeadLetter, Depth } from '../../ports/bus.ts'
 import type { Message, Position } from '../../ports/database.ts'
+import { ofRuntime } from './attribution.ts'
 import { formatLsn, parseLsn, positionText, toPlace, toPosition } from './log-position.ts'
 import type { OutboxPlace, PositionRow } from './log-position.ts'
 
@@ -46,17 +47,17 @@ const ownOf = (names: readonly string[] | null): Own =>
   names === null ? { what: 'jobs', where: `kind = 'job'`, values: [] } : { what: 'events', where: `kind = 'event' AND name = ANY ($3)`, values: [names] }
 
 // ORDER BY names the table: a bare tx would be the text of the output, and 1000 come before 999.
-const pollText = (where: string) => `
+const pollText = (where: string) => ofRuntime('outbox', `
   SELECT tx::text, seq::text, lsn::text, bucket, id, kind, name, key, payload, traceparent,
     extract(epoch FROM at)::float8 * 1000 AS at_ms, extract(epoch FROM run_at)::float8 * 1000 AS run_at_ms
   FROM tenfold.outbox
   WHERE (tx, seq) > ($1::xid8, $2::bigint) AND tx < pg_snapshot_xmin(pg_current_snapshot()) AND ${where}
-  ORDER BY outbox.tx, outbox.seq LIMIT ${limits.batchEventsMax}`
-const headText = (where: string) => `
+  ORDER BY outbox.tx, outbox.seq LIMIT ${limits.batchEventsMax}`)
+const headText = (where: string) => ofRuntime('outbox', `
   SELECT (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, seq DESC LIMIT 1) AS readable,
     (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox
-      WHERE (tx, seq) > ($1::xid8, $2::bigint) AND ${where} ORDER BY tx DESC, seq DESC LIMIT 1) AS own`
-const progressText = `
+      WHERE (tx, seq) > ($1::xid8, $2::bigint) AND ${where} ORDER BY tx DESC, seq DESC LIMIT 1) AS own`)
+const progressText = ofRuntime('bus', `
   SELECT at.tx::text, at.seq::text,
     (SELECT o.tx::text || ' ' || o.seq::text FROM tenfold.outbox o
       WHERE (o.tx, o.seq) > (at.tx, at.seq) AND o.lsn < $2 AND (at.names IS NULL OR o.name = ANY (at.names))
@@ -65,19 +66,19 @@ const progressText = `
   FROM tenfold.cursor at WHERE consumer = $1
   UNION ALL
   SELECT '0', '0', (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox ORDER BY tx DESC, seq DESC LIMIT 1), NULL
-  WHERE NOT EXISTS (SELECT FROM tenfold.cursor WHERE consumer = $1)`
-const depthText = `
+  WHERE NOT EXISTS (SELECT FROM tenfold.cursor WHERE consumer = $1)`)
+const depthText = ofRuntime('bus', `
   SELECT count(o.tx) AS waiting, extract(epoch FROM now() - min(o.at))::float8 * 1000 AS oldest,
     (SELECT count(*) FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NULL) AS parked,
     (SELECT count(*) FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NOT NULL) AS dead
   FROM tenfold.cursor at JOIN tenfold.outbox o ON (o.tx, o.seq) > (at.tx, at.seq)
     AND CASE WHEN at.names IS NULL THEN o.kind = 'job' ELSE o.kind = 'event' AND o.name = ANY (at.names) END
-  WHERE at.consumer = $1`
-const parkText = `
+  WHERE at.consumer = $1`)
+const parkText = ofRuntime('bus', `
   INSERT INTO tenfold.parked (consumer, tx, seq, lsn, id, key, message, attempts, next_at, error)
   SELECT $1, tx, seq, lsn, id, key, message, $8, now() + $9 * interval '1 ms', $10
   FROM unnest($2::xid8[], $3::bigint[], $4::pg_lsn[], $5::uuid[], $6::text[], $7::jsonb[]) AS entry (tx, seq, lsn, id, key, message)
-  ON CONFLICT DO NOTHING`
+  ON CONFLICT DO NOTHING`)
 
 export class ConsumerStore {
   readonly #client: pg.Client | pg.Pool
@@ -90,13 +91,13 @@ export class ConsumerStore {
 
   /** Writes down which names the consumer reads, and tells where it stopped. */
   async begin(names: readonly string[] | null): Promise<OutboxPlace> {
-    const { rows } = await this.#client.query<OutboxPlace>(`INSERT INTO tenfold.cursor (consumer, names) VALUES ($1, $2)
-      ON CONFLICT (consumer) DO UPDATE SET names = excluded.names RETURNING tx::text, seq::text`, [this.consumer, names])
+    const { rows } = await this.#client.query<OutboxPlace>(ofRuntime('bus', `INSERT INTO tenfold.cursor (consumer, names) VALUES ($1, $2)
+      ON CONFLICT (consumer) DO UPDATE SET names = excluded.names RETURNING tx::text, seq::text`), [this.consumer, names])
     return rows[0]!
   }
 
   async saveCursor({ tx, seq }: OutboxPlace): Promise<void> {
-    await this.#client.query({ name: 'bus_save_cursor', text: 'UPDATE tenfold.cursor SET tx = $2, seq = $3, updated_at = now() WHERE consumer = $1', values: [this.consumer, tx, seq] })
+    await this.#client.query({ name: 'bus_save_cursor', text: ofRuntime('bus', 'UPDATE tenfold.cursor SET tx = $2, seq = $3, updated_at = now() WHERE consumer = $1'), values: [this.consumer, tx, seq] })
   }
 
   async poll(after: OutboxPlace, names: readonly string[] | null): Promise<Entry[]> {
@@ -134,7 +135,7 @@ export class ConsumerStore {
   /** What waits for another try: its keys, and the least LSN. */
   async parked(): Promise<{ keys: Set<string>; lsn: bigint | null }> {
     const { rows } = await this.#client.query<{ key: string; lsn: string }>({
-      name: 'bus_parked', text: 'SELECT key, min(lsn)::text AS lsn FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NULL GROUP BY key', values: [this.consumer],
+      name: 'bus_parked', text: ofRuntime('bus', 'SELECT key, min(lsn)::text AS lsn FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NULL GROUP BY key'), values: [this.consumer],
     })
     const least = rows.reduce<bigint | null>((lsn, row) => lsn === null || parseLsn(row.lsn) < lsn ? parseLsn(row.lsn) : lsn, null)
     return { keys: new Set(rows.map(row => row.key)), lsn: least }
@@ -144,8 +145,8 @@ export class ConsumerStore {
   async parkedDue(): Promise<(Entry & { attempts: number })[]> {
     const { rows } = await this.#client.query<{ tx: string; seq: string; lsn: string; message: Message; attempts: number; due: boolean }>({
       name: 'bus_parked_due', values: [this.consumer],
-      text: `SELECT DISTINCT ON (key) tx::text, seq::text, lsn::text, message, attempts, next_at <= now() AS due FROM tenfold.parked
-        WHERE consumer = $1 AND dead_at IS NULL ORDER BY key, parked.tx, parked.seq`,
+      text: ofRuntime('bus', `SELECT DISTINCT ON (key) tx::text, seq::text, lsn::text, message, attempts, next_at <= now() AS due FROM tenfold.parked
+        WHERE consumer = $1 AND dead_at IS NULL ORDER BY key, parked.tx, parked.seq`),
     })
     return rows.filter(row => row.due).map(row => ({ ...row, lsn: parseLsn(row.lsn) }))
   }

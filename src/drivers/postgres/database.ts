@@ -4,6 +4,7 @@ import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import { after, monotonicMs } from '../../base/time.ts'
 import type { Database, MigrationReport, Position, Result, ServiceSchema, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
+import { ofRuntime } from './attribution.ts'
 import { Connections } from './connection.ts'
 import type { ConnectionOptions } from './connection.ts'
 import { positionText, toPosition } from './log-position.ts'
@@ -20,18 +21,18 @@ export interface PostgresDatabase extends Database {
 export const openPostgresDatabase = (options: ConnectionOptions): PostgresDatabase => new Driver(options)
 
 const notifyDelayMs = 5
-const claimedText = 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4'
+const claimedText = ofRuntime('claim', 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4')
 const pruneBatchRows = 1_000
 /** Of the oldest rows only those that every consumer has read: one that was away finds everything. */
-const pruneOutboxText = `
+const pruneOutboxText = ofRuntime('prune', `
   DELETE FROM tenfold.outbox WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM (SELECT ctid, at FROM tenfold.outbox
       WHERE (tx, seq) <= (SELECT c.tx, c.seq FROM tenfold.cursor c ORDER BY c.tx, c.seq LIMIT 1)
       ORDER BY tx, seq LIMIT $2) AS oldest
-    WHERE at < now() - $1 * interval '1 ms'))`
-const pruneText = (table: string) => `
+    WHERE at < now() - $1 * interval '1 ms'))`)
+const pruneText = (table: string) => ofRuntime('prune', `
   DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM ${table} WHERE at < now() - $1 * interval '1 ms' LIMIT $2 FOR UPDATE SKIP LOCKED))`
+    SELECT ctid FROM ${table} WHERE at < now() - $1 * interval '1 ms' LIMIT $2 FOR UPDATE SKIP LOCKED))`)
 
 class Driver implements PostgresDatabase {
   readonly #options: ConnectionOptions

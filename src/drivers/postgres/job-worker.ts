@@ -13,6 +13,7 @@ import type { Logger } from '../../base/log.ts'
 import { randomHex } from '../../base/random.ts'
 import { after, every, sleep } from '../../base/time.ts'
 import type { Working, WorkOptions } from '../../ports/queue.ts'
+import { ofRuntime } from './attribution.ts'
 import { jobOf } from './queue.ts'
 import type { JobRow } from './queue.ts'
 
@@ -28,20 +29,20 @@ const reconnect = { baseMs: 50, capMs: 1_000 }
 
 // Of one serial text only the oldest job that is not dead may run. ANY (ARRAY …) and not IN:
 // a plan made for any number of jobs would read the whole table.
-const claimText = `
+const claimText = ofRuntime('job', `
   UPDATE tenfold.job SET worker = $1, leased_until = now() + $2 * interval '1 ms', attempts = attempts + 1
   WHERE id = ANY (ARRAY(
     SELECT id FROM tenfold.job j
     WHERE dead_at IS NULL AND run_at <= now() AND name = ANY ($3) AND (worker IS NULL OR leased_until < now())
       AND (serial IS NULL OR NOT EXISTS (SELECT FROM tenfold.job o WHERE o.serial = j.serial AND o.dead_at IS NULL AND o.seq < j.seq))
     ORDER BY run_at, seq LIMIT $4 FOR UPDATE SKIP LOCKED))
-  RETURNING *`
-const renewText = `UPDATE tenfold.job SET leased_until = now() + $2 * interval '1 ms' WHERE worker = $1 AND id = ANY ($3)`
-const doneText = 'DELETE FROM tenfold.job WHERE id = $1 AND worker = $2'
-const failText = `
+  RETURNING *`)
+const renewText = ofRuntime('job', `UPDATE tenfold.job SET leased_until = now() + $2 * interval '1 ms' WHERE worker = $1 AND id = ANY ($3)`)
+const doneText = ofRuntime('job', 'DELETE FROM tenfold.job WHERE id = $1 AND worker = $2')
+const failText = ofRuntime('job', `
   UPDATE tenfold.job SET worker = NULL, leased_until = NULL, error = $3, run_at = now() + $4 * interval '1 ms',
-    dead_at = CASE WHEN attempts >= attempts_max THEN now() END WHERE id = $1 AND worker = $2`
-const giveBackText = `UPDATE tenfold.job SET worker = NULL, leased_until = NULL, attempts = attempts - 1 WHERE id = $1 AND worker = $2`
+    dead_at = CASE WHEN attempts >= attempts_max THEN now() END WHERE id = $1 AND worker = $2`)
+const giveBackText = ofRuntime('job', `UPDATE tenfold.job SET worker = NULL, leased_until = NULL, attempts = attempts - 1 WHERE id = $1 AND worker = $2`)
 
 export class JobWorker implements Working {
   readonly #options: JobWorkerOptions

@@ -8,16 +8,17 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import { every } from '../../base/time.ts'
 import type { Lease, Leases } from '../../ports/lease.ts'
+import { ofRuntime } from './attribution.ts'
 import { refusalOf } from './refusal.ts'
 
-const lockText = `SELECT pg_try_advisory_lock(hashtextextended('tenfold lease ' || $1, 0)) AS held`
-const unlockText = `SELECT pg_advisory_unlock(hashtextextended('tenfold lease ' || $1, 0))`
-const grantText = `
+const lockText = ofRuntime('lease', `SELECT pg_try_advisory_lock(hashtextextended('tenfold lease ' || $1, 0)) AS held`)
+const unlockText = ofRuntime('lease', `SELECT pg_advisory_unlock(hashtextextended('tenfold lease ' || $1, 0))`)
+const grantText = ofRuntime('lease', `
   INSERT INTO tenfold.lease (name, token, holder) VALUES ($1, 1, $2)
   ON CONFLICT (name) DO UPDATE SET token = tenfold.lease.token + 1, holder = excluded.holder, released = false, granted_at = now()
-  RETURNING token::text`
-const releaseText = 'UPDATE tenfold.lease SET released = true WHERE name = $1 AND token = $2'
-const currentText = 'SELECT 1 FROM tenfold.lease WHERE name = $1 AND token = $2 AND NOT released'
+  RETURNING token::text`)
+const releaseText = ofRuntime('lease', 'UPDATE tenfold.lease SET released = true WHERE name = $1 AND token = $2')
+const currentText = ofRuntime('lease', 'SELECT 1 FROM tenfold.lease WHERE name = $1 AND token = $2 AND NOT released')
 
 export function openPostgresLeases(options: { readonly url: string; readonly log: Logger }): Leases {
   const pool = new pg.Pool({ connectionString: options.url, max: 2, connectionTimeoutMillis: limits.connectTimeoutMs })

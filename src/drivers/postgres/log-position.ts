@@ -5,6 +5,7 @@
  * token beyond it may have seen the row, one at or below it cannot.
  */
 import type { Position } from '../../ports/database.ts'
+import { ofRuntime } from './attribution.ts'
 
 export interface OutboxPlace { readonly tx: string; readonly seq: string }
 
@@ -15,8 +16,8 @@ export const shard = 0
 export const lsnMax = 0xffff_ffff_ffff_ffffn
 
 /** The LSN up to which everything is on disk. The insert position may point past a page header, where nothing lies yet. */
-export const positionText = `
-  SELECT lsn::text, ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int AS timeline FROM pg_current_wal_flush_lsn() AS lsn`
+export const positionText = ofRuntime('position', `
+  SELECT lsn::text, ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int AS timeline FROM pg_current_wal_flush_lsn() AS lsn`)
 
 export interface PositionRow { readonly lsn: string; readonly timeline: number }
 

@@ -8,25 +8,26 @@ import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { DeadJob, Job, Queue, QueueDepth, Working, WorkOptions } from '../../ports/queue.ts'
+import { ofRuntime } from './attribution.ts'
 import { JobWorker } from './job-worker.ts'
 import { refusalOf } from './refusal.ts'
 
 export interface PostgresQueueOptions { readonly url: string; readonly log: Logger }
 
 // A waiting id is left as it is; one that is dead or done is enqueued anew.
-const enqueueText = `
+const enqueueText = ofRuntime('job', `
   INSERT INTO tenfold.job (id, name, payload, serial, run_at, asked_at, attempts_max)
   SELECT id, name, payload, serial, coalesce(run_at, now()), run_at, attempts_max
   FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::timestamptz[], $6::int[])
     WITH ORDINALITY AS job (id, name, payload, serial, run_at, attempts_max, position) ORDER BY position
-  ON CONFLICT (id) DO NOTHING`
-const depthText = `
+  ON CONFLICT (id) DO NOTHING`)
+const depthText = ofRuntime('job', `
   SELECT count(*) FILTER (WHERE worker IS NULL AND dead_at IS NULL AND run_at <= now()) AS waiting,
     count(*) FILTER (WHERE worker IS NOT NULL AND dead_at IS NULL) AS running,
     count(*) FILTER (WHERE worker IS NULL AND dead_at IS NULL AND run_at > now()) AS scheduled,
     count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead,
     extract(epoch FROM now() - min(run_at) FILTER (WHERE worker IS NULL AND dead_at IS NULL AND run_at <= now()))::float8 * 1000 AS oldest
-  FROM tenfold.job`
+  FROM tenfold.job`)
 
 export interface JobRow {
   readonly id: string; readonly name: string; readonly payload: unknown; readonly serial: string | null

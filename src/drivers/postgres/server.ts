@@ -13,12 +13,16 @@ import { prepareServerFiles } from './server-files.ts'
 import type { ServerFiles } from './server-files.ts'
 import { adoptable, answers, isAlive, launch, postmasterOf, shutDown } from './server-process.ts'
 import type { Launch, Launched } from './server-process.ts'
+import { serverSettings } from './server-settings.ts'
+import type { Machine } from './server-settings.ts'
 import { fault } from '../../base/errors.ts'
 
 export interface PostgresServerOptions {
   /** The cluster goes to its sub-folder `postgres`. */
   readonly dataFolder: string
-  /** Settings of postgresql.conf that replace or join the standard ones. */
+  /** What the server may take; it stays small unless told otherwise. */
+  readonly machine?: Machine
+  /** Settings of postgresql.conf that replace or join those of the machine. */
   readonly settings?: Readonly<Record<string, string>>
   /** Without it a free one is chosen and kept. */
   readonly port?: number
@@ -45,35 +49,16 @@ export interface PostgresServer {
   onExit(callback: (pid: number) => void): void
 }
 
+const smallMachine: Machine = { memoryBytes: 0, cores: 1, processes: 1, tuned: false }
 const watchPeriodMs = 50
 const steadyMs = 10_000
 const restartPauseFirstMs = 100
 const restartPauseCapMs = 5_000
 
-const standardSettings: Readonly<Record<string, string>> = {
-  listen_addresses: '127.0.0.1',
-  max_connections: '120',
-  shared_buffers: '64MB',
-  wal_level: 'logical',
-  max_wal_senders: '40',
-  max_replication_slots: '40',
-  max_logical_replication_workers: '40',
-  max_worker_processes: '40',
-  max_active_replication_origins: '40',
-  max_slot_wal_keep_size: '4GB',
-  idle_replication_slot_timeout: '1d',
-  fsync: 'on',
-  synchronous_commit: 'on',
-  shared_preload_libraries: 'pg_stat_statements',
-  log_line_prefix: '%m [%p] %u ',
-  log_min_duration_statement: '1000',
-  timezone: 'UTC',
-}
-
 export async function startPostgresServer(options: PostgresServerOptions): Promise<PostgresServer> {
   const files = await prepareServerFiles(options.dataFolder, options.log)
   const password = await initialiseCluster(files)
-  const settings = { ...standardSettings, ...options.settings }
+  const settings = { ...serverSettings(options.machine ?? smallMachine), ...options.settings }
   const living = await adoptable(files, password)
   if (living) {
     if (options.port !== undefined && options.port !== living.port) options.log.warn({ port: living.port, asked: options.port }, 'the running Postgres keeps its port')

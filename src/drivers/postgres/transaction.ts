@@ -8,27 +8,28 @@ import { bucketOf } from '../../base/id.ts'
 import { limits } from '../../base/limits.ts'
 import { monotonicMs } from '../../base/time.ts'
 import type { Claim, Message, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
+import { ofRuntime } from './attribution.ts'
 import { runOn } from './connection.ts'
 import { refusalOf } from './refusal.ts'
 
 export const claimBucket = (scope: string, value: string): number => bucketOf(`${scope}\u0000${value}`)
 
-const claimText = `
+const claimText = ofRuntime('claim', `
   INSERT INTO tenfold.claim (bucket, service, scope, value, owner) VALUES ($1, $2, $3, $4, $5)
-  ON CONFLICT (bucket, service, scope, value) DO NOTHING`
-const claimOwnerText = 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4'
-const unclaimText = 'DELETE FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4 AND owner = $5'
-const recallText = 'SELECT fingerprint, answer FROM tenfold.idempotency WHERE bucket = $1 AND service = $2 AND scope = $3 AND key = $4'
-const rememberText = `
+  ON CONFLICT (bucket, service, scope, value) DO NOTHING`)
+const claimOwnerText = ofRuntime('claim', 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4')
+const unclaimText = ofRuntime('claim', 'DELETE FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4 AND owner = $5')
+const recallText = ofRuntime('idempotency', 'SELECT fingerprint, answer FROM tenfold.idempotency WHERE bucket = $1 AND service = $2 AND scope = $3 AND key = $4')
+const rememberText = ofRuntime('idempotency', `
   INSERT INTO tenfold.idempotency (bucket, service, scope, key, fingerprint, answer) VALUES ($1, $2, $3, $4, $5, $6)
-  ON CONFLICT (bucket, service, scope, key) DO NOTHING`
-const firstSeenText = `
+  ON CONFLICT (bucket, service, scope, key) DO NOTHING`)
+const firstSeenText = ofRuntime('inbox', `
   INSERT INTO tenfold.inbox (bucket, service, consumer, id)
   SELECT bucket, $2, $3, id FROM unnest($1::smallint[], $4::uuid[]) AS message (bucket, id)
-  ON CONFLICT DO NOTHING RETURNING id`
-export const appendText = `
+  ON CONFLICT DO NOTHING RETURNING id`)
+export const appendText = ofRuntime('outbox', `
   INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at, traceparent, run_at)
-  SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[], $8::text[], $9::timestamptz[])`
+  SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[], $8::text[], $9::timestamptz[])`)
 
 export function appendStatement(messages: readonly Message[]): Statement {
   const column = <T>(pick: (message: Message) => T) => messages.map(pick)

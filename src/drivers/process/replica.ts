@@ -5,7 +5,7 @@ import { backoffMs } from '../../base/backoff.ts'
 import { fault } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
 import { after, monotonicMs, now } from '../../base/time.ts'
-import type { ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
+import type { ProcessAnswer, ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
 import type { Listener, Seat } from './listener.ts'
 import type { ChildMessage, SupervisorMessage } from './orchestrator.ts'
 
@@ -23,6 +23,7 @@ export const restartWindowMs = 10_000
 export const firstAttemptsMax = 3
 const readyMs = 30_000
 const killMarginMs = 500
+const answerMs = 2_000
 const restartBackoff = { baseMs: 100, capMs: 5_000 }
 
 export class Replica {
@@ -38,6 +39,7 @@ export class Replica {
   #quickEnds = 0
   #startedAtMs = 0
   #startedMonotonicMs = 0
+  #questions = 0
   #cancel = () => {}
   #seat: Seat | undefined
   /** What the process said about why it cannot start. */
@@ -122,6 +124,24 @@ export class Replica {
     const { spec, replica } = this.#options
     this.#state = 'stopped'
     this.#readiness.reject(fault('UNAVAILABLE', `the process ${spec.name} (replica ${replica}) did not become ready: it ended ${firstAttemptsMax} times, the last time with ${how}; ${this.#reason ?? 'see its output in the log'}`))
+  }
+
+  /** What the process answers; null when it is not ready, ends, or takes too long. */
+  async ask(question: 'statistics'): Promise<ProcessAnswer | null> {
+    const { spec, replica } = this.#options
+    const child = this.#child
+    if (this.#state !== 'ready' || !child?.connected) return null
+    const id = this.#questions++
+    const { promise, resolve } = Promise.withResolvers<ProcessAnswer | null>()
+    const silent = () => resolve(null)
+    const listen = (message: unknown) => {
+      const heard = message as ChildMessage
+      if (heard.type === question && heard.id === id) resolve({ name: spec.name, replica, answer: heard.answer })
+    }
+    child.on('message', listen).once('exit', silent)
+    const cancel = after(answerMs, silent)
+    child.send({ type: question, id } satisfies SupervisorMessage, error => { if (error) silent() })
+    return promise.finally(() => { cancel(); child.off('message', listen).off('exit', silent) })
   }
 
   /** Drains, then kills after graceMs and a margin. Resolves when the process is gone. */

@@ -1,10 +1,10 @@
-/** A deliberately broken orchestrator: it never starts a process again, and forgets to be graceful. */
+/** A deliberately broken orchestrator: it never starts a process again, asks nobody, and forgets to be graceful. */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fault } from '../../../src/base/errors.ts'
 import { now } from '../../../src/base/time.ts'
-import type { Orchestrator, ProcessSpec, ProcessState } from '../../../src/ports/orchestrator.ts'
+import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState } from '../../../src/ports/orchestrator.ts'
 
 export class BrokenOrchestrator implements Orchestrator {
   readonly #children = new Map<string, { readonly child: ChildProcess; readonly startedAtMs: number }>()
@@ -31,6 +31,8 @@ export class BrokenOrchestrator implements Orchestrator {
       return { name, replica: Number(replica), pid: child.pid ?? null, state: 'ready' as const, restarts: 0, startedAtMs }
     })
   }
+
+  async ask(): Promise<readonly ProcessAnswer[]> { return [] }
 
   async stop(): Promise<void> {
     this.#stopped = true

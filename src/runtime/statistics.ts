@@ -1,0 +1,159 @@
+/**
+ * Counts, per intent, how often it ran and which statements and calls each run made, and
+ * gives every statement its mark: a trailing comment with the intent's name, by which
+ * Postgres's own statistics, activity and log show whose it is (docs/database.md).
+ *
+ * One lookup and a few additions per statement: a text is marked once and then reused, so
+ * that the driver prepares it once. Counts of one run are kept apart from those of others.
+ */
+import type { Declared } from '../model/intent.ts'
+
+/** Plain data: what a registry of metrics, the admin port and `tenfold advise` read. */
+export interface StatementCount {
+  /** SQL without its mark, or `call <intent>` for a call of another intent. */
+  readonly text: string
+  readonly runs: number
+  /** Runs of the intent in which it occurred. */
+  readonly calls: number
+  /** The most it occurred in one. */
+  readonly perCallMax: number
+}
+
+export interface IntentCount {
+  readonly intent: string
+  readonly kind: Declared['kind']
+  readonly calls: number
+  readonly statements: number
+  readonly texts: readonly StatementCount[]
+}
+
+/** In sqlcommenter's form: a key, and a value encoded so that nothing in it can end the comment. */
+export const markOf = (intent: string): string => ` /*intent='${encodeURIComponent(intent).replaceAll('\'', '%27')}'*/`
+
+/** Texts kept apart per intent; what goes beyond is one sum. */
+const textsMax = 200
+const others = '(others)'
+
+class Counter {
+  readonly index: number
+  readonly text: string
+  readonly marked: string
+  runs = 0
+  calls = 0
+  perCallMax = 0
+
+  constructor(index: number, text: string, marked: string) {
+    this.index = index
+    this.text = text
+    this.marked = marked
+  }
+}
+
+class IntentStatistics {
+  calls = 0
+  readonly #intent: Declared
+  readonly #mark: string
+  readonly #counters: Counter[] = []
+  readonly #byTemplate = new WeakMap<TemplateStringsArray, Counter>()
+  readonly #byText = new Map<string, Counter>()
+
+  constructor(intent: Declared) {
+    this.#intent = intent
+    this.#mark = markOf(intent.name)
+  }
+
+  ofTemplate(strings: TemplateStringsArray): Counter {
+    let counter = this.#byTemplate.get(strings)
+    if (!counter) {
+      counter = this.of(strings.reduce((sum, part, index) => index === 0 ? part : `${sum}$${index}${part}`, ''))
+      this.#byTemplate.set(strings, counter)
+    }
+    return counter
+  }
+
+  /** For texts that are written in a program, and so are few. */
+  of(text: string): Counter {
+    let counter = this.#byText.get(text)
+    if (!counter) {
+      counter = new Counter(this.#counters.length, text, text + this.#mark)
+      this.#counters.push(counter)
+      this.#byText.set(text, counter)
+    }
+    return counter
+  }
+
+  /** For texts that a program builds, and that may be many: null for one of too many. */
+  ofBuilt(text: string): Counter | null {
+    return this.#counters.length < textsMax ? this.of(text) : this.#byText.get(text) ?? null
+  }
+
+  marked(text: string): string { return text + this.#mark }
+
+  read(): IntentCount {
+    const seen = this.#counters.filter(one => one.runs > 0)
+    return {
+      intent: this.#intent.name, kind: this.#intent.kind, calls: this.calls,
+      statements: seen.reduce((sum, one) => one.text.startsWith('call ') ? sum : sum + one.runs, 0),
+      texts: seen.map(({ text, runs, calls, perCallMax }) => ({ text, runs, calls, perCallMax })),
+    }
+  }
+}
+
+/** The statements of one run of an intent: each is counted and comes back with its mark. */
+export class RunStatistics {
+  readonly #intent: IntentStatistics
+  #counts: number[] | undefined
+
+  constructor(intent: IntentStatistics) {
+    this.#intent = intent
+    intent.calls++
+  }
+
+  template(strings: TemplateStringsArray): string {
+    const counter = this.#intent.ofTemplate(strings)
+    this.#count(counter)
+    return counter.marked
+  }
+
+  text(sql: string): string {
+    const counter = this.#intent.ofBuilt(sql)
+    this.#count(counter ?? this.#intent.of(others))
+    return counter?.marked ?? this.#intent.marked(sql)
+  }
+
+  call(target: string): void { this.#count(this.#intent.of(`call ${target}`)) }
+
+  #count(counter: Counter): void {
+    const counts = this.#counts ??= []
+    const inRun = (counts[counter.index] ?? 0) + 1
+    counts[counter.index] = inRun
+    counter.runs++
+    if (inRun === 1) counter.calls++
+    if (inRun > counter.perCallMax) counter.perCallMax = inRun
+  }
+}
+
+export class Statistics {
+  readonly #intents = new Map<Declared, IntentStatistics>()
+
+  /** A run of this intent begins. */
+  begin(intent: Declared): RunStatistics {
+    let found = this.#intents.get(intent)
+    if (!found) this.#intents.set(intent, found = new IntentStatistics(intent))
+    return new RunStatistics(found)
+  }
+
+  read(): IntentCount[] { return [...this.#intents.values()].map(one => one.read()) }
+}
+
+/** What several processes counted, as one. */
+export function mergeStatistics(all: readonly (readonly IntentCount[])[]): IntentCount[] {
+  return [...Map.groupBy(all.flat(), one => one.intent).values()].map(same => ({
+    intent: same[0]!.intent, kind: same[0]!.kind, calls: sum(same, one => one.calls), statements: sum(same, one => one.statements),
+    texts: [...Map.groupBy(same.flatMap(one => one.texts), one => one.text).values()].map(texts => ({
+      text: texts[0]!.text, runs: sum(texts, one => one.runs), calls: sum(texts, one => one.calls), perCallMax: Math.max(...texts.map(one => one.perCallMax)),
+    })),
+  }))
+}
+
+const sum = <T>(list: readonly T[], of: (one: T) => number): number => list.reduce((total, one) => total + of(one), 0)
