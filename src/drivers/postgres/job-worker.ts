@@ -28,7 +28,8 @@ const retry = { baseMs: 400, capMs: 300_000 }
 const reconnect = { baseMs: 50, capMs: 1_000 }
 
 // Of one serial text only the oldest job that is not dead may run. ANY (ARRAY …) and not IN:
-// a plan made for any number of jobs would read the whole table.
+// a plan made for any number of jobs would read the whole table, and one for a table thought
+// to be tiny would run the subquery once per row, each time for LIMIT more jobs.
 const claimText = ofRuntime('job', `
   UPDATE tenfold.job SET worker = $1, leased_until = now() + $2 * interval '1 ms', attempts = attempts + 1
   WHERE id = ANY (ARRAY(
@@ -95,7 +96,8 @@ export class JobWorker implements Working {
         this.#options.log.debug({ err: error }, 'claiming jobs failed')
         await sleep(backoffMs(reconnect, Math.min(failures, 6)), this.#stopping.signal)
       }
-      if (claimed < free || free === 0) await this.#wait()
+      // Never on without a wait that lets the event loop turn.
+      if (free <= 0 || claimed < free) await this.#wait()
     }
   }
 
