@@ -7,7 +7,6 @@
  *   stop: drain the ingress ─▶ stop what works ─▶ close engines
  */
 import type { Socket } from 'node:net'
-import { availableParallelism } from 'node:os'
 import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
 import { limits } from '../base/limits.ts'
@@ -30,12 +29,13 @@ import { routesOf } from '../runtime/target.ts'
 import { createUploads } from '../runtime/upload.ts'
 import { tokenCodec } from '../runtime/token.ts'
 import { startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
-import { checkTopology, processCountOf } from '../topology/plan.ts'
+import { checkTopology } from '../topology/plan.ts'
 import type { Role, Topology } from '../topology/topology.ts'
 import { readMigrations } from './migrations.ts'
 import { mountsOf } from './mounts.ts'
 import { pageRoutes, pagesOf } from './pages.ts'
-import { driversOf, poolSizesFor } from './registry.ts'
+import { poolSizesFor } from './pools.ts'
+import { driversOf } from './registry.ts'
 import type { Engines } from './registry.ts'
 
 export interface BootOptions {
@@ -92,7 +92,7 @@ export async function boot(options: BootOptions): Promise<Running> {
 async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const { app, topology, log, does = 'everything' } = options
   const services = app.services.map(one => one.name)
-  const pools = await poolSizesFor(options.databaseUrl, demandOf(options))
+  const pools = await poolSizesFor(options)
   const engines = driversOf(topology.ports, { databaseUrl: options.databaseUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools })
   const { database, bus, queue, transport, cache, broadcast, leases } = engines
   await database.open()
@@ -135,17 +135,6 @@ async function listen({ app, log, ...options }: BootOptions, { ingress, database
   })
   closers.add(() => { closing = true; return listening.close() })
   return listening
-}
-
-/** What shares the database's connections; of several processes one more runs while they are restarted. */
-function demandOf({ app, topology, processCount }: BootOptions): Parameters<typeof poolSizesFor>[1] {
-  const intents = [...app.intents.values()]
-  return {
-    processes: processCount === undefined ? 1 : processCount + 1,
-    workers: processCount === undefined ? 1 : processCountOf(topology, availableParallelism(), ({ does }) => does !== 'requests') + 1,
-    services: Math.max(1, app.services.length),
-    consumers: intents.filter(({ kind }) => kind === 'subscription' || kind === 'projection').length,
-  }
 }
 
 async function migrate(app: Application, { database }: Engines): Promise<void> {

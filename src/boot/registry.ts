@@ -11,13 +11,10 @@ import { openSerialisingTransport } from '../drivers/memory/serialising-transpor
 import { openMemoryTransport } from '../drivers/memory/transport.ts'
 import { openPostgresBroadcast } from '../drivers/postgres/broadcast.ts'
 import { openPostgresBus } from '../drivers/postgres/bus.ts'
-import { maxConnectionsOf } from '../drivers/postgres/connection.ts'
 import { openPostgresDatabase } from '../drivers/postgres/database.ts'
 import { openPostgresInspection } from '../drivers/postgres/inspection.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
-import { poolSizes } from '../drivers/postgres/server-settings.ts'
-import type { ConnectionDemand, PoolSizes } from '../drivers/postgres/server-settings.ts'
 import type { Broadcast } from '../ports/broadcast.ts'
 import { openVarnishCdn } from '../drivers/varnish/cdn.ts'
 import type { Blobs } from '../ports/blobs.ts'
@@ -48,10 +45,8 @@ export interface Engines {
   readonly blobs: Blobs
 }
 
-/** How many connections one of these processes may open to the database for each service. */
-export async function poolSizesFor(databaseUrl: string, demand: Omit<ConnectionDemand, 'maxConnections'>): Promise<PoolSizes> {
-  return poolSizes({ ...demand, maxConnections: await maxConnectionsOf(databaseUrl) })
-}
+/** Connections to the database for each service; see pools.ts. */
+interface Pools { readonly readersMax?: number; readonly writersMax?: number }
 
 /** What drivers are made with. */
 export interface DriverOptions {
@@ -60,7 +55,7 @@ export interface DriverOptions {
   readonly dataFolder: string
   /** The deployment's. */
   readonly secret: Buffer
-  readonly pools?: PoolSizes
+  readonly pools?: Pools
 }
 
 /** Makes the drivers that a topology names; nothing is opened yet. */

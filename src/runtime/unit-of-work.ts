@@ -93,7 +93,12 @@ export class UnitOfWork {
     if (this.#pending.length > 0 || this.#tags.size > 0) {
       const messages = await Promise.all(this.#pending.map(make => make()))
       if (this.#tags.size > 0) messages.push(invalidatedMessage(this.#scope.service, this.#scope.bucket, [...this.#tags], this.#traceparent))
-      await (await this.transaction()).append(messages)
+      // Not awaited: it travels with COMMIT, which becomes a ROLLBACK when it fails.
+      const appended = (await this.transaction()).append(messages)
+      appended.catch(() => {})
+      this.#end!.resolve()
+      await this.#finished!.catch(async (error: unknown) => { await appended; throw error })
+      return true
     }
     if (!this.#opening) return false
     await this.#opening

@@ -4,13 +4,14 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import { monotonicMs, sleep } from '../../base/time.ts'
 import type { Bus } from '../../ports/bus.ts'
+import type { Message } from '../../ports/database.ts'
 import { Consumer } from './consumer.ts'
 import { ConsumerStore } from './consumer-store.ts'
 import type { Progress } from './consumer-store.ts'
 import { lsnMax, reaches, shard } from './log-position.ts'
 import type { OutboxPlace } from './log-position.ts'
 import { refusalOf } from './refusal.ts'
-import { appendStatement } from './transaction.ts'
+import { appendStatement, jobsWord } from './transaction.ts'
 
 export interface PostgresBusOptions {
   readonly url: string
@@ -18,7 +19,7 @@ export interface PostgresBusOptions {
   /** How often to look when nothing wakes the consumers. */
   readonly pollMs?: number
   /** Registers a call-back for commits of this process. */
-  readonly onAppended?: (callback: () => void) => () => void
+  readonly onAppended?: (callback: (names: ReadonlySet<string>) => void) => () => void
 }
 
 const reconnectMs = 200
@@ -33,8 +34,15 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
   let stopHook = () => {}
   let listening: Promise<void> | undefined
   const asking = new Map<string, { lsn: bigint; readonly answer: Promise<Progress> }>()
-  const wakeAll = () => { for (const consumer of consumers.values()) consumer.wake() }
-  const hear = (payload: string) => { for (const consumer of consumers.values()) { if (payload === 'replay') void consumer.reload(); else consumer.wake() } }
+  const wake = (names: ReadonlySet<string>) => { for (const consumer of consumers.values()) if (consumer.reads(names)) consumer.wake() }
+  /** `replay`, or names with blanks between them; nothing means anything. */
+  const hear = (payload: string) => {
+    const names = new Set(payload.split(' '))
+    for (const consumer of consumers.values()) {
+      if (payload === 'replay') void consumer.reload()
+      else if (payload === '' || consumer.reads(names)) consumer.wake()
+    }
+  }
 
   /** How far a consumer is; callers of the same moment share a statement that starts after them. */
   const progressOf = (consumer: string, lsn: bigint): Promise<Progress> => {
@@ -64,7 +72,7 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
   return {
     async open() {
       await pool.query('SELECT 1').catch((error: unknown) => { throw refusalOf(error) })
-      stopHook = options.onAppended?.(wakeAll) ?? stopHook
+      stopHook = options.onAppended?.(wake) ?? stopHook
       listening ??= listen(url, log, stopping.signal, hear)
     },
     async close() {
@@ -79,7 +87,7 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
       if (messages.length === 0) return
       const { text, values } = appendStatement(messages)
       await pool.query({ name: 'bus_publish', text, values: values as unknown[] }).catch((error: unknown) => { throw refusalOf(error) })
-      wakeAll()
+      wake(new Set(messages.map(nameOf)))
       await pool.query(`SELECT pg_notify('tenfold_outbox', '')`).catch(() => {})
     },
     async subscribe(subscription) {
@@ -113,6 +121,8 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
     },
   }
 }
+
+const nameOf = ({ kind, name }: Message): string => kind === 'job' ? jobsWord : name
 
 /** Hears the commits of other processes. Without it the consumers still poll. */
 async function listen(url: string, log: Logger, signal: AbortSignal, onNotify: (payload: string) => void): Promise<void> {

@@ -31,9 +31,25 @@ const parseInt8 = (text: string): number | string => {
   const value = Number(text)
   return Number.isSafeInteger(value) ? value : text
 }
+/** `2026-11-25 18:08:49.123+00`, as a server in UTC writes it, without the patterns of a general parser; microseconds are cut. */
+const parseTimestamp = (text: string): unknown => {
+  const isPlain = text.length >= 22 && text.length <= 29 && text.charCodeAt(4) === 45 && text.endsWith('+00')
+  if (!isPlain) return pg.types.getTypeParser(timestamptz, 'text')(text)
+  const digits = (from: number, to: number) => {
+    let value = 0
+    for (let at = from; at < to; at++) value = value * 10 + text.charCodeAt(at) - 48
+    return value
+  }
+  const end = Math.min(text.length - 3, 23)
+  const milliseconds = end > 20 ? digits(20, end) * 10 ** (23 - end) : 0
+  return new Date(Date.UTC(digits(0, 4), digits(5, 7) - 1, digits(8, 10), digits(11, 13), digits(14, 16), digits(17, 19), milliseconds))
+}
+
 const int8 = 20
+const timestamptz = 1184
+const parsers: Readonly<Record<number, (text: string) => unknown>> = { [int8]: parseInt8, [timestamptz]: parseTimestamp }
 const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text') => oid === int8 && format !== ('binary' as string) ? parseInt8 : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+  getTypeParser: ((oid: number, format?: 'text') => format !== ('binary' as string) && parsers[oid] || pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 }
 
 /** The names given on each connection: bounded, since the server keeps every named statement. Null for a text that must go unnamed. */

@@ -23,6 +23,7 @@ import { ConsumerStore } from './consumer-store.ts'
 import type { Entry } from './consumer-store.ts'
 import { firstPlace, reaches } from './log-position.ts'
 import type { OutboxPlace } from './log-position.ts'
+import { jobsWord } from './transaction.ts'
 
 export interface ConsumerOptions {
   readonly url: string
@@ -34,6 +35,7 @@ interface Waiter { readonly target: OutboxPlace; readonly lsn: bigint; resolve(r
 
 /** Commits that arrive within this time share a poll, so that batches form under load. */
 const gatherMs = 2
+const restMsMax = 25
 /** While a running transaction holds the horizon back. */
 const horizonPollMs = 3
 /** A cursor that moved over other consumers' rows only is saved this often: each save is a commit. */
@@ -58,6 +60,7 @@ export class Consumer implements Subscribed {
   #leading = false
   #woken = false
   #wake: (() => void) | undefined
+  #hurry: (() => void) | undefined
   readonly #waiters = new Set<Waiter>()
 
   constructor(options: ConsumerOptions, subscription: Subscription) {
@@ -70,6 +73,11 @@ export class Consumer implements Subscribed {
 
   /** False while another process delivers to this consumer: then the cursor in the database tells how far it is. */
   get leading(): boolean { return this.#leading }
+
+  /** True when one of these names is its own. */
+  reads(names: ReadonlySet<string>): boolean {
+    return this.names === null ? names.has(jobsWord) : this.names.some(name => names.has(name))
+  }
 
   wake(): void {
     this.#woken = true
@@ -103,6 +111,7 @@ export class Consumer implements Subscribed {
       const waiter: Waiter = { target, lsn, resolve: reached => { cancel(); this.#waiters.delete(waiter); resolve(reached) } }
       this.#waiters.add(waiter)
       this.wake()
+      this.#hurry?.()
     })
   }
 
@@ -111,6 +120,7 @@ export class Consumer implements Subscribed {
   async stop(): Promise<void> {
     this.#stopping.abort()
     this.#wake?.()
+    this.#hurry?.()
     await this.#done
   }
 
@@ -171,6 +181,8 @@ export class Consumer implements Subscribed {
       await this.#handle(store, entries)
       await this.#save(store, entries.at(-1)!)
       if (reaches(this.#place, own)) this.#shown = { position, atMs: lookedAtMs }
+      // Under load it rests as long as it worked, so that half of the time is the commands'.
+      if (entries.length < limits.batchEventsMax) await this.#rest(Math.min(restMsMax, Math.max(gatherMs, monotonicMs() - lookedAtMs)))
       return
     }
     this.#shown = { position, atMs: lookedAtMs }
@@ -192,7 +204,17 @@ export class Consumer implements Subscribed {
       })
       this.#wake = undefined
     }
-    if (this.#woken && this.#waiters.size === 0) await sleep(gatherMs, this.#stopping.signal)
+    if (this.#woken) await this.#rest(gatherMs)
+  }
+
+  /** Lets a batch gather, unless a reader waits. */
+  async #rest(restMs: number): Promise<void> {
+    if (this.#waiters.size > 0 || this.#stopping.signal.aborted) return
+    await new Promise<void>(resolve => {
+      const cancel = after(restMs, resolve)
+      this.#hurry = () => { cancel(); resolve() }
+    })
+    this.#hurry = undefined
   }
 
   async #save(store: ConsumerStore, place: OutboxPlace): Promise<void> {

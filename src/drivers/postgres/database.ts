@@ -15,12 +15,15 @@ import { claimBucket, PostgresTransaction } from './transaction.ts'
 
 export interface PostgresDatabase extends Database {
   /** Calls back after each commit that put messages into the outbox; for a bus in the same process. */
-  readonly onAppended: (callback: () => void) => () => void
+  readonly onAppended: (callback: (names: ReadonlySet<string>) => void) => () => void
 }
 
 export const openPostgresDatabase = (options: ConnectionOptions): PostgresDatabase => new Driver(options)
 
 const notifyDelayMs = 5
+/** NOTIFY carries less than 8,000 bytes; without names everybody looks. */
+const notifyCharactersMax = 1_900
+const notifyText = ofRuntime('outbox', `SELECT pg_notify('tenfold_outbox', $1)`)
 const claimedText = ofRuntime('claim', 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4')
 const pruneBatchRows = 1_000
 /** Of the oldest rows only those that every consumer has read: one that was away finds everything. */
@@ -37,9 +40,9 @@ const pruneText = (table: string) => ofRuntime('prune', `
 class Driver implements PostgresDatabase {
   readonly #options: ConnectionOptions
   readonly #connections: Connections
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Set<(names: ReadonlySet<string>) => void>()
   #nextPosition: Promise<Position> | undefined
-  #notifying = false
+  readonly #notifying = new Set<string>()
   #closed = false
   #running = 0
   #idle: (() => void) | undefined
@@ -49,7 +52,7 @@ class Driver implements PostgresDatabase {
     this.#connections = new Connections(options)
   }
 
-  readonly onAppended = (callback: () => void): (() => void) => {
+  readonly onAppended = (callback: (names: ReadonlySet<string>) => void): (() => void) => {
     this.#listeners.add(callback)
     return () => { this.#listeners.delete(callback) }
   }
@@ -130,7 +133,7 @@ class Driver implements PostgresDatabase {
       const value = await work(transaction)
       await begun.catch((error: unknown) => { throw refusalOf(error) })
       await commit(client)
-      if (transaction.appended > 0) this.#announce()
+      if (transaction.appended.size > 0) this.#announce(transaction.appended)
       return value
     } catch (error) {
       const lost = await client.query('ROLLBACK').then(() => undefined, (failure: Error) => failure)
@@ -142,15 +145,16 @@ class Driver implements PostgresDatabase {
     }
   }
 
-  /** Wakes consumers: at once in this process, and soon, once for many commits, in others. */
-  #announce(): void {
-    for (const listener of this.#listeners) listener()
-    if (this.#notifying) return
-    this.#notifying = true
+  /** Wakes the consumers of these names: at once in this process, and soon, once for many commits, in others. */
+  #announce(names: ReadonlySet<string>): void {
+    for (const listener of this.#listeners) listener(names)
+    for (const name of names) this.#notifying.add(name)
+    if (this.#notifying.size > names.size) return
     after(notifyDelayMs, () => {
-      this.#notifying = false
+      const text = [...this.#notifying].join(' ')
+      this.#notifying.clear()
       if (this.#closed) return
-      void this.#count(() => this.#connections.owner.query({ name: 'tenfold_notify', text: `SELECT pg_notify('tenfold_outbox', '')` }))
+      void this.#count(() => this.#connections.owner.query({ name: 'tenfold_notify', text: notifyText, values: [text.length < notifyCharactersMax ? text : ''] }))
         .catch((error: unknown) => this.#options.log.debug({ err: error }, 'consumers elsewhere will find it by polling'))
     }, true)
   }

@@ -47,9 +47,13 @@ export function appendStatement(messages: readonly Message[]): Statement {
   }
 }
 
+/** Stands for the jobs where the names of messages are told: there is one consumer of all. */
+export const jobsWord = '$jobs'
+
 export class PostgresTransaction implements Transaction {
   readonly bucket: number | null
-  appended = 0
+  /** Names of what was put into the outbox. */
+  readonly appended = new Set<string>()
   readonly #client: pg.ClientBase
   readonly #scope: TransactionScope
 
@@ -97,7 +101,7 @@ export class PostgresTransaction implements Transaction {
 
   async append(messages: readonly Message[]): Promise<void> {
     if (messages.length === 0) return
+    for (const { kind, name } of messages) this.appended.add(kind === 'job' ? jobsWord : name)
     await this.query(appendStatement(messages))
-    this.appended += messages.length
   }
 }

@@ -1,0 +1,32 @@
+/** How many connections to the database one process may open for each service, so that those of all processes fit. */
+import { availableParallelism } from 'node:os'
+import { maxConnectionsOf } from '../drivers/postgres/connection.ts'
+import { poolSizes } from '../drivers/postgres/server-settings.ts'
+import type { ConnectionDemand, PoolSizes } from '../drivers/postgres/server-settings.ts'
+import type { Application } from '../model/app.ts'
+import { processCountOf } from '../topology/plan.ts'
+import type { Topology } from '../topology/topology.ts'
+
+export interface PoolOptions {
+  readonly app: Application
+  readonly topology: Topology
+  readonly databaseUrl: string
+  /** Undefined: one process, which nothing restarts. */
+  readonly processCount?: number | undefined
+}
+
+export async function poolSizesFor(options: PoolOptions): Promise<PoolSizes> {
+  return poolSizes({ ...demandOf(options), maxConnections: await maxConnectionsOf(options.databaseUrl) })
+}
+
+/** Of several processes one more runs while they are restarted. */
+function demandOf({ app, topology, processCount }: PoolOptions): Omit<ConnectionDemand, 'maxConnections'> {
+  const workers = processCountOf(topology, availableParallelism(), ({ does }) => does !== 'requests')
+  return {
+    processes: processCount === undefined ? 1 : processCount + 1,
+    workers: processCount === undefined ? 1 : workers + 1,
+    services: Math.max(1, app.services.length),
+    // The last two: what repeats invalidations, and the relay.
+    consumers: 2 + [...app.intents.values()].filter(({ kind }) => kind === 'subscription' || kind === 'projection').length,
+  }
+}
