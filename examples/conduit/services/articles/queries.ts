@@ -1,5 +1,6 @@
 /** Reading articles, comments and tags. Each list is one statement over the service's own tables. */
 import { fault, keyOfHandle } from 'tenfold'
+import type { QueryContext } from 'tenfold'
 import { z } from 'zod'
 import { allTags, articleLists, articleTag, commentsTag, persons, shared, viewTags } from '../../freshness.ts'
 import { address, Paging, Profile, Summary } from '../../shapes.ts'
@@ -16,7 +17,9 @@ export const Comment = z.object({ id: z.number(), createdAt: z.string(), updated
 
 export const unknownArticle = () => fault('NOT_FOUND', 'article not found', { fields: { article: ['not found'] } })
 
-type Listed = ViewRow & { readonly total: number }
+type Reading = Pick<QueryContext, 'call' | 'sql'>
+interface Filter { readonly tag?: string | undefined; readonly writer?: string | undefined; readonly lover?: string | undefined }
+interface Page { readonly ids: readonly string[]; readonly total: number }
 
 export const list = articles.query({
   http: 'GET /api/articles', auth: 'optional', scatter: true, reads: [authors], summary: 'Articles, newest first',
@@ -25,48 +28,71 @@ export const list = articles.query({
   output: z.object({ articles: z.array(Summary), articlesCount: z.number() }),
   async run(context, { tag, author, favorited, limit, offset }) {
     const viewer = context.user?.id ?? null
-    const ids = await Promise.all([author, favorited].map(username => username === undefined ? undefined : context.call(person, { username })))
-    if (ids.includes(null)) return { articles: [], articlesCount: 0 }
-    const [writer, lover] = ids.map(one => one?.id)
-    let rows: Listed[]
-    if (tag === undefined && !writer && !lover) {
-      rows = await context.sql<Listed>`
-        SELECT a.slug, a.title, a.description, a.tags, a.created_at, a.updated_at, a.favorites_count, a.author_id, w.username, w.bio, w.image,
-          f.user_id IS NOT NULL AS favorited,
-          (SELECT count(*) FROM article) AS total
-        FROM (SELECT * FROM article ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset}) a
-        LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
-        LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
-        ORDER BY a.created_at DESC, a.id DESC`
-    } else {
-      rows = await context.sql<Listed>`
-        WITH matching AS (
-          SELECT * FROM article a
-          WHERE (${tag ?? null}::text IS NULL OR a.tags @> ARRAY[${tag ?? null}::text])
-            AND (${writer ?? null}::uuid IS NULL OR a.author_id = ${writer ?? null}::uuid)
-            AND (${lover ?? null}::uuid IS NULL OR a.id IN (SELECT article_id FROM favorite WHERE user_id = ${lover ?? null}::uuid))
-        ), page AS (SELECT * FROM matching ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset})
-        SELECT a.slug, a.title, a.description, a.tags, a.created_at, a.updated_at, a.favorites_count, a.author_id, w.username, w.bio, w.image,
-          f.user_id IS NOT NULL AS favorited,
-          (SELECT count(*) FROM matching) AS total
-        FROM page a
-        LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
-        LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
-        ORDER BY a.created_at DESC, a.id DESC`
+    if (tag === undefined && author === undefined && favorited === undefined) {
+      const { rows, total } = await newest(context, viewer, limit, offset)
+      return { articles: await summaries(context, viewer, rows), articlesCount: total }
     }
+    const people = await Promise.all([author, favorited].map(username => username === undefined ? undefined : context.call(person, { username })))
+    if (people.includes(null)) return { articles: [], articlesCount: 0 }
+    const filter = { tag, writer: people[0]?.id, lover: people[1]?.id }
+    const page = await pageOf(context, filter, limit, offset)
     // Beyond the last page there is no row to tell the total.
-    const articlesCount = rows[0]?.total ?? (offset === 0 ? 0 : await countOf(context, { tag, writer, lover }))
-    return { articles: await summaries(context, viewer, rows), articlesCount }
+    const { total } = page.ids.length > 0 || offset === 0 ? page : await pageOf(context, filter, 1, 0)
+    return { articles: await summaries(context, viewer, await rowsOf(context, page.ids, viewer)), articlesCount: total }
   },
 })
 
-async function countOf(context: Parameters<Parameters<typeof articles.query>[0]['run']>[0], filter: { tag?: string | undefined; writer?: string | undefined; lover?: string | undefined }): Promise<number> {
-  const { tag = null, writer = null, lover = null } = filter
-  const [row] = await context.sql<{ total: number }>`
-    SELECT count(*) AS total FROM article
-    WHERE (${tag}::text IS NULL OR tags @> ARRAY[${tag}::text]) AND (${writer}::uuid IS NULL OR author_id = ${writer}::uuid)
-      AND (${lover}::uuid IS NULL OR id IN (SELECT article_id FROM favorite WHERE user_id = ${lover}::uuid))`
-  return row!.total
+/** A page of all articles, as one value: a row for each costs the application more than the database. */
+async function newest({ sql }: Reading, viewer: string | null, limit: number, offset: number): Promise<{ rows: ViewRow[]; total: number }> {
+  const [found] = await sql<{ rows: ViewRow[]; total: number }>`
+    SELECT coalesce(json_agg(item), '[]') AS rows, (SELECT count(*) FROM article) AS total FROM (
+        SELECT a.slug, a.title, a.description, a.tags, a.favorites_count, a.author_id, w.username, w.bio, w.image, f.user_id IS NOT NULL AS favorited,
+          to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt"
+        FROM (SELECT * FROM article ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset}) a
+        LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
+        LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
+        ORDER BY a.created_at DESC, a.id DESC) item`
+  return found!
+}
+
+/** Articles by id, newest first. */
+async function rowsOf({ sql }: Reading, ids: readonly string[], viewer: string | null): Promise<ViewRow[]> {
+  const [found] = await sql<{ rows: ViewRow[] }>`
+    SELECT coalesce(json_agg(item), '[]') AS rows FROM (
+        SELECT a.slug, a.title, a.description, a.tags, a.favorites_count, a.author_id, w.username, w.bio, w.image, f.user_id IS NOT NULL AS favorited,
+          to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt"
+        FROM (SELECT * FROM article WHERE id = ANY (${ids}::uuid[])) a
+        LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
+        LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
+        ORDER BY a.created_at DESC, a.id DESC) item`
+  return found!.rows
+}
+
+/** Each filter is a statement of its own, so that each has a plan of its own. */
+async function pageOf(context: Reading, filter: Filter, limit: number, offset: number): Promise<Page> {
+  interface Row { readonly id: string; readonly total: number }
+  const [tag, writer, lover] = [filter.tag ?? null, filter.writer ?? null, filter.lover ?? null]
+  let rows: Row[]
+  if (tag !== null && writer === null && lover === null) {
+    rows = await context.sql<Row>`
+      SELECT id, count(*) OVER () AS total FROM article WHERE tags @> ARRAY[${tag}::text]
+      ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset}`
+  } else if (tag === null && writer !== null && lover === null) {
+    rows = await context.sql<Row>`
+      SELECT id, count(*) OVER () AS total FROM article WHERE author_id = ${writer}
+      ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset}`
+  } else if (tag === null && writer === null && lover !== null) {
+    rows = await context.sql<Row>`
+      SELECT a.id, count(*) OVER () AS total FROM favorite f JOIN article a ON a.bucket = f.bucket AND a.id = f.article_id WHERE f.user_id = ${lover}
+      ORDER BY a.created_at DESC, a.id DESC LIMIT ${limit} OFFSET ${offset}`
+  } else {
+    rows = await context.sql<Row>`
+      SELECT id, count(*) OVER () AS total FROM article
+      WHERE (${tag}::text IS NULL OR tags @> ARRAY[${tag}::text]) AND (${writer}::uuid IS NULL OR author_id = ${writer}::uuid)
+        AND (${lover}::uuid IS NULL OR id IN (SELECT article_id FROM favorite WHERE user_id = ${lover}::uuid))
+      ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset}`
+  }
+  return { ids: rows.map(row => row.id), total: rows[0]?.total ?? 0 }
 }
 
 export const one = articles.query({
@@ -78,7 +104,8 @@ export const one = articles.query({
   async run(context, { slug }) {
     const viewer = context.user?.id ?? null
     const [row] = await context.sql<ViewRow>`
-      SELECT a.slug, a.title, a.description, a.body, a.tags, a.created_at, a.updated_at, a.favorites_count, a.author_id, w.username, w.bio, w.image,
+      SELECT a.slug, a.title, a.description, a.body, a.tags, a.favorites_count, a.author_id, w.username, w.bio, w.image,
+        to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
         f.user_id IS NOT NULL AS favorited
       FROM article a
       LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
@@ -95,14 +122,7 @@ export const followedOnes = articles.query({
   input: z.object({ ids: z.array(z.string()), viewer: z.string() }),
   output: z.array(Summary),
   async run(context, { ids, viewer }) {
-    const rows = await context.sql<ViewRow>`
-      SELECT a.slug, a.title, a.description, a.tags, a.created_at, a.updated_at, a.favorites_count, a.author_id, w.username, w.bio, w.image,
-        f.user_id IS NOT NULL AS favorited
-      FROM article a
-      LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
-      LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
-      WHERE a.id = ANY (${ids}::uuid[]) ORDER BY a.created_at DESC, a.id DESC`
-    return summaries(context, viewer, rows, true)
+    return summaries(context, viewer, await rowsOf(context, ids, viewer), true)
   },
 })
 
@@ -112,8 +132,8 @@ export const tags = articles.query({
   input: z.object({}),
   output: z.object({ tags: z.array(z.string()) }),
   async run(context) {
-    const rows = await context.sql<{ name: string }>`SELECT name FROM tag WHERE uses > 0 ORDER BY name`
-    return { tags: rows.map(row => row.name) }
+    const [found] = await context.sql<{ tags: string[] }>`SELECT coalesce(json_agg(name ORDER BY name), '[]') AS tags FROM tag WHERE uses > 0`
+    return { tags: found!.tags }
   },
 })
 

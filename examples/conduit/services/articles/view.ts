@@ -12,8 +12,9 @@ export interface ViewRow {
   readonly description: string
   readonly body?: string
   readonly tags: string[]
-  readonly created_at: Date
-  readonly updated_at: Date
+  /** As they are answered: JSON knows no moments. */
+  readonly createdAt: string
+  readonly updatedAt: string
   readonly favorited: boolean
   readonly favorites_count: number
   readonly author_id: string
@@ -49,7 +50,7 @@ export async function summaries(context: Calls, viewer: string | null, rows: rea
   const [follows, missing] = await Promise.all([followsAll ? null : following(context, viewer, rows), missingAuthors(context, rows)])
   return rows.map(row => ({
     slug: row.slug, title: row.title, description: row.description, tagList: row.tags,
-    createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(),
+    createdAt: row.createdAt, updatedAt: row.updatedAt,
     favorited: row.favorited, favoritesCount: row.favorites_count,
     author: authorView(row, missing, follows === null || follows.has(row.author_id)),
   }))

@@ -14,16 +14,15 @@ export const mine = feed.query({
   output: z.object({ articles: z.array(Summary), articlesCount: z.number() }),
   async run(context, { limit, offset }) {
     const viewer = context.user.id
-    const followees = await context.sql<{ followee_id: string }>`
-      SELECT followee_id FROM following WHERE bucket = ${context.bucketOf(keyOfId(viewer))} AND follower_id = ${viewer}`
-    if (followees.length === 0) return { articles: [], articlesCount: 0 }
-    const authors = followees.map(row => row.followee_id)
-    const rows = await context.sql<{ article_id: string | null; total: number }>`
-      SELECT page.article_id, count.total
-      FROM (SELECT count(*) AS total FROM entry WHERE author_id = ANY (${authors}::uuid[])) count
-      LEFT JOIN (SELECT article_id FROM entry WHERE author_id = ANY (${authors}::uuid[])
-        ORDER BY created_at DESC, article_id DESC LIMIT ${limit} OFFSET ${offset}) page ON true`
-    const ids = rows.flatMap(row => row.article_id ?? [])
-    return { articles: ids.length === 0 ? [] : await context.call(followedOnes, { ids, viewer }), articlesCount: rows[0]?.total ?? 0 }
+    const [followed] = await context.sql<{ authors: string[] }>`
+      SELECT coalesce(json_agg(followee_id), '[]') AS authors FROM following WHERE bucket = ${context.bucketOf(keyOfId(viewer))} AND follower_id = ${viewer}`
+    const { authors } = followed!
+    if (authors.length === 0) return { articles: [], articlesCount: 0 }
+    const [page] = await context.sql<{ ids: string[]; total: number }>`
+      SELECT (SELECT count(*) FROM entry WHERE author_id = ANY (${authors}::uuid[])) AS total,
+        (SELECT coalesce(json_agg(article_id), '[]') FROM (SELECT article_id FROM entry WHERE author_id = ANY (${authors}::uuid[])
+          ORDER BY created_at DESC, article_id DESC LIMIT ${limit} OFFSET ${offset}) newest) AS ids`
+    const { ids, total } = page!
+    return { articles: ids.length === 0 ? [] : await context.call(followedOnes, { ids, viewer }), articlesCount: total }
   },
 })
