@@ -60,7 +60,10 @@ function operationOf(intent: Query | Command, untyped: string[]): Operation[] {
     if (!json || Object.keys(json).length === 0) untyped.push(`${intent.name} (${side})`)
     return namedTypes(`${title}${side === 'input' ? 'Input' : 'Output'}`, json ?? true)
   }
-  const types = [...declared(input, 'input'), ...(status === 204 ? [] : declared(output, 'output'))]
+  // A file is the body; whatever else the upload takes goes into the address.
+  const inputTypes = (intent as Command).definition.accepts
+    ? [`export type ${title}Input = { readonly upload: Blob; readonly [name: string]: unknown }`] : declared(input, 'input')
+  const types = [...inputTypes, ...(status === 204 ? [] : declared(output, 'output'))]
   return [{ service, name, ...parseRoute(http), summary, types, input: `${title}Input`, output: status === 204 ? 'undefined' : `${title}Output` }]
 }
 
@@ -113,13 +116,16 @@ function sender(url: string, options: ClientOptions): Send {
   let token: string | null = null
   return async <Output>(method: string, path: string, input: unknown, call: CallOptions = {}) => {
     const { filled, rest } = fill(path, input)
+    const file = rest.upload instanceof Blob ? rest.upload : undefined
+    if (file) delete rest.upload
+    const hasQuery = method === 'GET' || file !== undefined
     const given = typeof options.headers === 'function' ? options.headers() : options.headers
-    const answer = await (options.fetch ?? fetch)(url.replace(/\\/$/, '') + filled + (method === 'GET' ? queryOf(rest) : ''), {
+    const answer = await (options.fetch ?? fetch)(url.replace(/\\/$/, '') + filled + (hasQuery ? queryOf(rest) : ''), {
       method,
-      ...(method === 'GET' ? {} : { body: JSON.stringify(rest) }),
+      ...(method === 'GET' ? {} : { body: file ?? JSON.stringify(rest) }),
       ...(call.signal ? { signal: call.signal } : {}),
       headers: {
-        ...(method === 'GET' ? {} : { 'content-type': 'application/json' }),
+        ...(method === 'GET' ? {} : { 'content-type': file?.type ?? 'application/json' }),
         ...(token ? { 'tenfold-token': token } : {}),
         ...(call.idempotencyKey ? { 'idempotency-key': call.idempotencyKey } : {}),
         ...given,

@@ -17,7 +17,7 @@ export function asTenfoldError(error: unknown): TenfoldError {
 export function errorAnswer(app: Application, error: TenfoldError, facts: ErrorFacts): HttpAnswer {
   const mapped = app.options.errors?.(error)
   const headers: Record<string, string> = {
-    'content-type': mapped ? 'application/json; charset=utf-8' : 'application/problem+json',
+    'content-type': mapped ? 'application/json; charset=utf-8' : 'application/problem+json; charset=utf-8',
     'cache-control': 'no-store',
     'x-request-id': facts.requestId,
   }

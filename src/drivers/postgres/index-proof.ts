@@ -82,7 +82,7 @@ async function prepare(client: pg.ClientBase, name: string, text: string): Promi
     const sets: string[] = []
     for (let sample = 0; sample < samples; sample++) {
       const found = await sampled(client, nodes)
-      const list = row!.types.map((type, position) => literal(found.get(position + 1) ?? byRole(text, position + 1), type))
+      const list = row!.types.map((type, position) => literal(found.get(position + 1) ?? byRole(text, position + 1, type), type))
       sets.push(list.length === 0 ? '' : `(${list.join(', ')})`)
     }
     return { name, text, arguments: sets }
@@ -112,10 +112,11 @@ async function sampled(client: pg.ClientBase, nodes: readonly PlanNode[]): Promi
 }
 
 /** A page as an application would ask for it; nothing for what is not known. */
-function byRole(text: string, parameter: number): string | null {
+function byRole(text: string, parameter: number, type: string): string | null {
   if (new RegExp(`\\bLIMIT \\$${parameter}(?!\\d)`, 'i').test(text)) return String(pageRows)
   if (new RegExp(`\\bOFFSET \\$${parameter}(?!\\d)`, 'i').test(text)) return '0'
-  return null
+  // `ON true`: pg_stat_statements makes a parameter of it.
+  return type === 'boolean' ? 'true' : null
 }
 
 const literal = (value: string | null, type: string): string => `${value === null ? 'NULL' : pg.escapeLiteral(value)}::${type}`

@@ -41,7 +41,7 @@ export const authorOf = (context: Writing, slug: string): Promise<AuthorRow[]> =
 
 /** The answer of a command, from the row it has just written. */
 export async function answer(context: Writing, row: ArticleRow, author: AuthorRow | undefined, favorited: boolean) {
-  return { article: await article(context, context.user.id, { ...row, createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(), favorited, ...author ?? { username: null, bio: null, image: null } }) }
+  return { article: await article(context, context.user.id, { ...row, favorited, ...author ?? { username: null, bio: null, image: null } }) }
 }
 
 const shownBy = (slug: string): string[] => [articleLists, articleTag(slug), commentsTag(slug)]

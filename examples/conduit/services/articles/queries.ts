@@ -46,8 +46,8 @@ export const list = articles.query({
 async function newest({ sql }: Reading, viewer: string | null, limit: number, offset: number): Promise<{ rows: ViewRow[]; total: number }> {
   const [found] = await sql<{ rows: ViewRow[]; total: number }>`
     SELECT coalesce(json_agg(item), '[]') AS rows, (SELECT count(*) FROM article) AS total FROM (
-        SELECT a.slug, a.title, a.description, a.tags, a.favorites_count, a.author_id, w.username, w.bio, w.image, f.user_id IS NOT NULL AS favorited,
-          to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt"
+        SELECT a.slug, a.title, a.description, a.tags, a.favorites_count, a.author_id, w.username, w.bio, w.image, a.created_at, a.updated_at,
+          f.user_id IS NOT NULL AS favorited
         FROM (SELECT * FROM article ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset}) a
         LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
         LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
@@ -59,8 +59,8 @@ async function newest({ sql }: Reading, viewer: string | null, limit: number, of
 async function rowsOf({ sql }: Reading, ids: readonly string[], viewer: string | null): Promise<ViewRow[]> {
   const [found] = await sql<{ rows: ViewRow[] }>`
     SELECT coalesce(json_agg(item), '[]') AS rows FROM (
-        SELECT a.slug, a.title, a.description, a.tags, a.favorites_count, a.author_id, w.username, w.bio, w.image, f.user_id IS NOT NULL AS favorited,
-          to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt"
+        SELECT a.slug, a.title, a.description, a.tags, a.favorites_count, a.author_id, w.username, w.bio, w.image, a.created_at, a.updated_at,
+          f.user_id IS NOT NULL AS favorited
         FROM (SELECT * FROM article WHERE id = ANY (${ids}::uuid[])) a
         LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
         LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
@@ -105,7 +105,7 @@ export const one = articles.query({
     const viewer = context.user?.id ?? null
     const [row] = await context.sql<ViewRow>`
       SELECT a.slug, a.title, a.description, a.body, a.tags, a.favorites_count, a.author_id, w.username, w.bio, w.image,
-        to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
+        a.created_at, a.updated_at,
         f.user_id IS NOT NULL AS favorited
       FROM article a
       LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true

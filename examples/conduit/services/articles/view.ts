@@ -12,9 +12,9 @@ export interface ViewRow {
   readonly description: string
   readonly body?: string
   readonly tags: string[]
-  /** As they are answered: JSON knows no moments. */
-  readonly createdAt: string
-  readonly updatedAt: string
+  /** Texts where the rows came as JSON. */
+  readonly created_at: Date | string
+  readonly updated_at: Date | string
   readonly favorited: boolean
   readonly favorites_count: number
   readonly author_id: string
@@ -22,6 +22,8 @@ export interface ViewRow {
   readonly bio: string | null
   readonly image: string | null
 }
+
+const moment = (at: Date | string): string => new Date(at).toISOString()
 
 type Calls = Pick<QueryContext, 'call'>
 type Authored = Pick<ViewRow, 'author_id' | 'username' | 'bio' | 'image'>
@@ -50,7 +52,7 @@ export async function summaries(context: Calls, viewer: string | null, rows: rea
   const [follows, missing] = await Promise.all([followsAll ? null : following(context, viewer, rows), missingAuthors(context, rows)])
   return rows.map(row => ({
     slug: row.slug, title: row.title, description: row.description, tagList: row.tags,
-    createdAt: row.createdAt, updatedAt: row.updatedAt,
+    createdAt: moment(row.created_at), updatedAt: moment(row.updated_at),
     favorited: row.favorited, favoritesCount: row.favorites_count,
     author: authorView(row, missing, follows === null || follows.has(row.author_id)),
   }))
