@@ -1,7 +1,7 @@
 /** Runs an application as `tenfold start` does, in a folder and on ports of its own, for tests. */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
@@ -40,6 +40,8 @@ export const freePort = (): Promise<number> => new Promise((resolve, reject) => 
 
 export async function startDeployment(options: TestDeploymentOptions = {}): Promise<TestDeployment> {
   const dataFolder = options.dataFolder ?? await mkdtemp(path.join(os.tmpdir(), 'tenfold-'))
+  // Postgres may run as another user, who must be able to walk here; else its data would go elsewhere.
+  await chmod(dataFolder, 0o755)
   const [port, adminPort] = [options.port ?? await freePort(), await freePort()]
   const child = spawn(process.execPath, [path.join(root, 'src/cli/main.ts'), 'start', '--app', options.appFile ?? conduitFile, '--topology', options.topology ?? '1-monolith'], {
     cwd: root, stdio: ['ignore', 'pipe', 'pipe'],
