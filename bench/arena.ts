@@ -67,8 +67,6 @@ interface Ground {
 }
 
 async function seeded(folder: string, secret: string, closers: (() => Promise<unknown>)[], keep: (server: Server) => Server): Promise<Ground> {
-  // The embedded server outlives its application by design; a bench leaves nothing behind.
-  closers.push(async () => { process.kill((await postgresOf(folder)).pid, 'SIGINT'); await new Promise(resolve => setTimeout(resolve, 1_000)) })
   const conduit = await startConduit(folder, secret)
   keep(conduit)
   const people = await registerPeople(conduit.url, peopleCount)

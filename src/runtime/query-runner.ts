@@ -28,7 +28,8 @@ export class QueryRunner {
     const input = parsed instanceof Promise ? await parsed : parsed
     if (cache && intent.definition.freshness) return this.#runKept(cache, intent, call, input, user)
     const output = await this.#read(intent, call, input, user, deadline)
-    const session = cache ? this.#options.session.living(call.metadata.token) : null
+    // Who calls from within goes on with the token it has.
+    const session = cache && call.metadata.depth === 0 ? this.#options.session.living(call.metadata.token) : null
     const token = session ? this.#options.session.tokenAfterRead(session, await this.#options.session.position()) : call.metadata.token
     return { output, kept: null, token }
   }
@@ -46,7 +47,7 @@ export class QueryRunner {
       },
       tags: output => tags?.(input, { user, output }) ?? [],
     })
-    return { kept, token: session ? await cache.tokenWith(session, kept) : call.metadata.token }
+    return { kept, token: session && call.metadata.depth === 0 ? await cache.tokenWith(session, kept) : call.metadata.token }
   }
 
   async #read(intent: Query, call: Call, input: unknown, user: User, deadline: Deadline): Promise<unknown> {

@@ -10,7 +10,6 @@ import { test } from 'node:test'
 import { readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import pg from 'pg'
-import { sleep } from '../../src/base/time.ts'
 import { startDeployment } from '../support/deployment.ts'
 import type { TestDeployment } from '../support/deployment.ts'
 import { Ledger, write } from './ledger.ts'
@@ -46,12 +45,13 @@ async function roundsOf(ledger: Ledger, env: Record<string, string>, rounds: num
   await ledger.prepare(deployment.url)
   const writing = Array.from({ length: writers }, (_, index) => write(deployment.url, ledger, index, stopping.signal))
   for (let round = 0; round < rounds || ledger.acknowledged < acknowledgedMin; round++) {
-    await sleep(600)
+    // Struck only when it is well again: a machine that is slow to start would else never get to write.
+    await ledger.more(Math.ceil(acknowledgedMin / rounds), 60_000)
     const victim = victims[round % victims.length]!
     await strike(deployment, victim)
     if (victim === 'everything') deployment = await startDeployment(options)
-    await sleep(1_200)
   }
+  await ledger.more(writers, 60_000)
   stopping.abort()
   await Promise.all(writing)
   return deployment

@@ -17,6 +17,15 @@ export class Ledger {
 
   get acknowledged(): number { return [...this.articles.values()].filter(one => one === 'acknowledged').length + this.favorites.size }
 
+  /** Resolves when so many more writes have been acknowledged; fails when that takes longer than waitMs. */
+  async more(count: number, waitMs: number): Promise<void> {
+    const [wanted, deadlineMs] = [this.acknowledged + count, monotonicMs() + waitMs]
+    while (this.acknowledged < wanted) {
+      if (monotonicMs() > deadlineMs) throw new Error(`only ${this.acknowledged + count - wanted} of ${count} writes were acknowledged within ${waitMs} ms: it does not come back`)
+      await sleep(20)
+    }
+  }
+
   async prepare(url: string): Promise<void> {
     this.authors = await Promise.all(Array.from({ length: 16 }, async (_, index) => {
       const user = { username: `w${index}-${randomUUID().slice(0, 8)}`, email: `${randomUUID()}@example.com`, password: 'password123' }
