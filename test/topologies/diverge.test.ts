@@ -58,11 +58,8 @@ const values: Readonly<Record<string, () => unknown>> = {
 
 const answers: Readonly<Record<string, () => unknown>> = Object.fromEntries(Object.entries(values).map(([name, make]) => [`answer: ${name}`, make]))
 const refusals: Readonly<Record<string, () => unknown>> = {
-  'refusal with fields, issues and cause': () => fault('CONFLICT', 'taken', { fields: { name: ['has been taken'] }, issues: [{ path: ['a', 0], message: 'no' }], cause: new Error('underneath') }),
-  'refusal with retryAfterMs': () => fault('OVERLOADED', 'later', { retryAfterMs: 1_234 }),
   'error of the program': () => new TypeError('secret of the callee'),
   'thrown text': () => 'just a text',
-  'error with fields of its own': () => Object.assign(new Error('e'), { code: 'CONFLICT', status: 409 }),
 }
 
 const anything = z.unknown()
@@ -101,7 +98,6 @@ const cases: Record<string, (context: Context) => Promise<unknown>> = {
   'callee changes its input': async context => { const mine = { list: [1] }; return [await context.call(to('change'), mine), mine] },
   'caller changes its answer': async context => { const answer = await context.call(to('keep'), null) as typeof kept; answer.list.push(9); return kept.list.length },
   'caller changes its input meanwhile': async context => { const mine = { list: [1] }; const answer = context.call(to('echo'), mine); mine.list.push(2); return answer },
-  'callee changes the caller': async context => [await context.call(to('who'), null), context.user],
   'deadline': () => transport.call({ intent: 'far.slow', input: 20_000, repeatable: true, metadata: { timeoutMs: 200, traceparent: '', requestId: 'deadline', caller: null, depth: 1, priority: 'normal' } }),
   'deadline in the past': () => transport.call({ intent: 'far.again', input: null, repeatable: true, metadata: { timeoutMs: 0, traceparent: '', requestId: 'deadline', caller: null, depth: 1, priority: 'normal' } }),
   'intent that is not there': context => context.call({ kind: 'query', name: 'far.none' }, null),
@@ -159,13 +155,8 @@ const pins: Readonly<Record<string, string>> = {
   'answer: hole in an array': 'as above',
   'negative zero': 'JSON has no negative zero; telling it apart in process would cost every number',
   'answer: negative zero': 'as above',
-  'answer: circle': 'found while copying in process, by the callee\'s side as text',
-  'refusal with fields, issues and cause': 'the cause stays where it was thrown: its stack is in that process\'s log',
-  'refusal with retryAfterMs': 'not carried as text yet',
   'error of the program': 'what is not a refusal shows nothing of itself to another process; the callee logs it',
   'thrown text': 'as above',
-  'error with fields of its own': 'as above',
-  'callee changes the caller': 'the caller is handed over in process, and copied as text',
   'query may run twice': 'the serialising transport repeats what may be repeated',
 }
 

@@ -7,7 +7,6 @@ const depthMax = 512
 export class UnfitValue extends Error {
   constructor(path: string, what: string) {
     super(`${path.length > 200 ? `${path.slice(0, 200)}…` : path} is ${what}, which JSON cannot carry; send a text or a number`)
-    this.name = 'UnfitValue'
   }
 }
 
