@@ -58,8 +58,11 @@ const values: Readonly<Record<string, () => unknown>> = {
 
 const answers: Readonly<Record<string, () => unknown>> = Object.fromEntries(Object.entries(values).map(([name, make]) => [`answer: ${name}`, make]))
 const refusals: Readonly<Record<string, () => unknown>> = {
+  'refusal with fields, issues and cause': () => fault('CONFLICT', 'taken', { fields: { name: ['has been taken'] }, issues: [{ path: ['a', 0], message: 'no' }], cause: new Error('underneath') }),
+  'refusal with retryAfterMs': () => fault('OVERLOADED', 'later', { retryAfterMs: 1_234 }),
   'error of the program': () => new TypeError('secret of the callee'),
   'thrown text': () => 'just a text',
+  'error with fields of its own': () => Object.assign(new Error('e'), { code: 'CONFLICT', status: 409 }),
 }
 
 const anything = z.unknown()
@@ -98,6 +101,7 @@ const cases: Record<string, (context: Context) => Promise<unknown>> = {
   'callee changes its input': async context => { const mine = { list: [1] }; return [await context.call(to('change'), mine), mine] },
   'caller changes its answer': async context => { const answer = await context.call(to('keep'), null) as typeof kept; answer.list.push(9); return kept.list.length },
   'caller changes its input meanwhile': async context => { const mine = { list: [1] }; const answer = context.call(to('echo'), mine); mine.list.push(2); return answer },
+  'callee changes the caller': async context => [await context.call(to('who'), null), context.user],
   'deadline': () => transport.call({ intent: 'far.slow', input: 20_000, repeatable: true, metadata: { timeoutMs: 200, traceparent: '', requestId: 'deadline', caller: null, depth: 1, priority: 'normal' } }),
   'deadline in the past': () => transport.call({ intent: 'far.again', input: null, repeatable: true, metadata: { timeoutMs: 0, traceparent: '', requestId: 'deadline', caller: null, depth: 1, priority: 'normal' } }),
   'intent that is not there': context => context.call({ kind: 'query', name: 'far.none' }, null),
