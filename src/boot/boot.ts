@@ -98,7 +98,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   await database.open()
   closers.add(() => database.close())
   await migrate(app, engines)
-  for (const engine of [...cache ? [cache, broadcast] : [], ...engines.cdn ? [engines.cdn] : [], leases, bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
+  for (const engine of [...cache ? [cache, broadcast] : [], ...engines.cdn ? [engines.cdn] : [], leases, engines.rates, bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
     await engine.open()
     closers.add(() => engine.close())
   }
@@ -146,7 +146,7 @@ async function migrate(app: Application, { database }: Engines): Promise<void> {
 interface BackgroundParts { readonly services: readonly string[]; readonly invalidation: Invalidation | null; readonly statistics: Statistics }
 
 async function startBackground({ app, topology, log }: BootOptions, engines: Engines, inner: BackgroundParts, closers: Closers): Promise<void> {
-  const { database, bus, queue, transport } = engines
+  const { database, bus, queue, rates, transport } = engines
   const options = { ...inner, app, database, bus, queue, transport, log, cdn: engines.cdn, concurrency: topology.ports.queue.concurrency }
   const consumers = await startConsumers(options)
   closers.add(() => consumers.stop())
@@ -156,7 +156,7 @@ async function startBackground({ app, topology, log }: BootOptions, engines: Eng
   closers.add(() => worker.stop(limits.drainMs))
   const scheduler = startScheduler(options)
   closers.add(() => scheduler.stop())
-  closers.add(every(60_000, async () => { await database.prune().catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
+  closers.add(every(60_000, async () => { await Promise.all([database.prune(), rates.prune()]).catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
 }
 
 async function invoke(dispatcher: Dispatcher, call: Parameters<Running['invoke']>[0]): Promise<unknown> {
