@@ -14,7 +14,7 @@ import { deliver } from './delivery.ts'
 import { projectionContext } from './execution.ts'
 import type { Surroundings } from './execution.ts'
 import type { Invalidation } from './invalidation.ts'
-import { invalidatedMessage, invalidatedNameOf } from './invalidation.ts'
+import { invalidatedMessage, invalidatedNameOf, tagsIn } from './invalidation.ts'
 
 export interface ConsumersOptions extends Surroundings {
   readonly app: Application
@@ -50,10 +50,9 @@ export async function startConsumers(options: ConsumersOptions): Promise<Subscri
 function repeatedInvalidation({ app, cdn }: ConsumersOptions, invalidation: Invalidation): BusSubscription {
   return {
     consumer: 'tenfold.invalidation', names: app.services.map(one => invalidatedNameOf(one.name)), attemptsMax: Number.MAX_SAFE_INTEGER, backoff,
-    handle: async batch => {
-      const tags = [...new Set(batch.flatMap(({ payload }) => (payload as { tags: string[] }).tags))]
-      await Promise.all([invalidation.spread(tags), cdn?.purge(tags)])
-    },
+    // A CDN hears of it here alone; processes have mostly heard of it before.
+    gatherMs: cdn ? 10 : 200,
+    handle: async batch => { await Promise.all([invalidation.repeat(batch), cdn?.purge(tagsIn(batch))]) },
   }
 }
 
@@ -66,15 +65,17 @@ interface RunnableProjection {
 async function project(options: ConsumersOptions, intent: Projection, batch: readonly Message[]): Promise<void> {
   const scope = { service: intent.service.name, bucket: null, deadlineMonotonicMs: monotonicMs() + limits.commandDeadlineMs }
   const { run, invalidates } = intent.definition as unknown as RunnableProjection
-  const tags = await options.database.transaction(scope, async transaction => {
+  const invalidated = await options.database.transaction(scope, async transaction => {
     const fresh = await transaction.firstSeen(intent.name, batch)
     const all: Delivered[] = batch.filter(message => fresh.has(message.id))
-    if (all.length === 0) return []
+    if (all.length === 0) return null
     const batchOfEvents: EventBatch = { all, of: event => all.filter(one => one.name === event.name) }
     await run(projectionContext(options, intent, transaction), batchOfEvents)
-    const tags = options.invalidation ? invalidates?.(batchOfEvents) ?? [] : []
-    if (tags.length > 0) await transaction.append([invalidatedMessage(intent.service.name, all[0]!.bucket, tags)])
-    return tags
+    const tags = options.invalidation ? [...new Set(invalidates?.(batchOfEvents))] : []
+    if (tags.length === 0) return null
+    const message = invalidatedMessage(intent.service.name, all[0]!.bucket, tags)
+    await transaction.append([message])
+    return { tags, message }
   })
-  if (tags.length > 0) await options.invalidation!.spread(tags)
+  if (invalidated) await options.invalidation!.spread(invalidated.tags, [invalidated.message.id])
 }

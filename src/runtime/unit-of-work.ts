@@ -32,6 +32,8 @@ export class UnitOfWork {
   #traceparent: string
   readonly #pending: (() => Promise<Message>)[] = []
   readonly #tags = new Set<string>()
+  /** The message that carries the tags. */
+  #invalidated: Message | undefined
   #opening: Promise<Transaction> | undefined
   #finished: Promise<void> | undefined
   #end: { resolve(): void; reject(error: unknown): void } | undefined
@@ -102,14 +104,14 @@ export class UnitOfWork {
 
   /** After `finish`: makes every cache forget. */
   async spread(): Promise<void> {
-    if (this.#tags.size > 0) await this.#surroundings.invalidation!.spread([...this.#tags])
+    if (this.#invalidated) await this.#surroundings.invalidation!.spread([...this.#tags], [this.#invalidated.id])
   }
 
   /** Appends the messages and commits; true when something was committed. */
   async finish(): Promise<boolean> {
     if (this.#pending.length > 0 || this.#tags.size > 0) {
       const messages = await Promise.all(this.#pending.map(make => make()))
-      if (this.#tags.size > 0) messages.push(invalidatedMessage(this.#scope.service, this.#bucket, [...this.#tags], this.#traceparent))
+      if (this.#tags.size > 0) messages.push(this.#invalidated = invalidatedMessage(this.#scope.service, this.#bucket, [...this.#tags], this.#traceparent))
       // Not awaited: it travels with COMMIT, which becomes a ROLLBACK when it fails.
       const appended = (await this.transaction()).append(messages)
       appended.catch(() => {})
