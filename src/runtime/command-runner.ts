@@ -65,8 +65,11 @@ export class CommandRunner {
       void work.finish().catch(() => {})
       return { output, kept: null, token }
     }
+    // Should nothing have begun yet, the position is asked for afterwards.
+    const committed = work.begun ? work.committed() : null
+    committed?.catch(() => {})
     if (!await work.finish()) return { output, kept: null, token }
-    const [newToken] = await Promise.all([this.#options.session.tokenAfterWrite(token), work.spread()])
+    const [newToken] = await Promise.all([this.#options.session.tokenAfterWrite(token, await committed), work.spread()])
     return { output, kept: null, token: newToken }
   }
 }

@@ -37,6 +37,8 @@ export interface Execution {
   readonly user: Caller | null
   readonly deadline: Deadline
   readonly bucket: number | null
+  /** Where several deliveries commit together: whether one of them called another intent. */
+  readonly together?: { called: boolean }
 }
 
 /** What every context shares. Getters keep the unused parts free. */
@@ -83,7 +85,11 @@ class BaseContext {
   bucketOf(key: Key): number { return routed(key).bucket }
 
   async call(target: Declared, input: unknown): Promise<unknown> {
-    const { metadata, deadline } = this.#execution
+    const { metadata, deadline, together } = this.#execution
+    if (together) {
+      together.called = true
+      throw new Error('a delivery that calls others has a transaction of its own')
+    }
     if (!target.name) throw new Error('the called intent is not exported by a service of this application')
     this.#statistics.call(target.name)
     const isCommand = target.kind === 'command'

@@ -34,9 +34,9 @@ export interface ConsumerOptions {
 interface Waiter { readonly target: OutboxPlace; readonly lsn: bigint; resolve(reached: boolean): void }
 
 /** Commits that arrive within this time share a poll, so that batches form under load. */
-const gatherMs = 2
+const gatherMsDefault = 5
 const restMsMax = 25
-/** While a running transaction holds the horizon back. */
+/** While a running transaction holds the horizon back; doubled each time, unless a reader waits. */
 const horizonPollMs = 3
 /** A cursor that moved over other consumers' rows only is saved this often: each save is a commit. */
 const stepSaveMs = 1_000
@@ -59,6 +59,8 @@ export class Consumer implements Subscribed {
   #asked = -1n
   #leading = false
   #woken = false
+  /** How often in a row the horizon was found held back. */
+  #held = 0
   #wake: (() => void) | undefined
   #hurry: (() => void) | undefined
   readonly #waiters = new Set<Waiter>()
@@ -177,12 +179,13 @@ export class Consumer implements Subscribed {
     if (own) {
       const entries = await store.poll(this.#place, this.names)
       // It is committed, and a running transaction still holds the horizon back.
-      if (entries.length === 0) return this.#wait(horizonPollMs)
+      if (entries.length === 0) return this.#awaitHorizon()
+      this.#held = 0
       await this.#handle(store, entries)
       await this.#save(store, entries.at(-1)!)
       if (reaches(this.#place, own)) this.#shown = { position, atMs: lookedAtMs }
       // Under load it rests as long as it worked, so that half of the time is the commands'.
-      if (entries.length < limits.batchEventsMax) await this.#rest(Math.min(restMsMax, Math.max(gatherMs, monotonicMs() - lookedAtMs)))
+      if (entries.length < limits.batchEventsMax) await this.#rest(Math.max(this.#gatherMs, Math.min(restMsMax, monotonicMs() - lookedAtMs)))
       return
     }
     this.#shown = { position, atMs: lookedAtMs }
@@ -204,14 +207,25 @@ export class Consumer implements Subscribed {
       })
       this.#wake = undefined
     }
-    if (this.#woken) await this.#rest(gatherMs)
+    if (this.#woken) await this.#rest(this.#gatherMs)
+  }
+
+  get #gatherMs(): number { return this.subscription.gatherMs ?? gatherMsDefault }
+
+  #awaitHorizon(): Promise<void> {
+    return this.#pause(this.#waiters.size > 0 ? horizonPollMs : Math.min(restMsMax, horizonPollMs * 2 ** this.#held++))
   }
 
   /** Lets a batch gather, unless a reader waits. */
   async #rest(restMs: number): Promise<void> {
-    if (this.#waiters.size > 0 || this.#stopping.signal.aborted) return
+    if (this.#waiters.size === 0) await this.#pause(restMs)
+  }
+
+  /** Commits do not end it; a reader that begins to wait does. */
+  async #pause(pauseMs: number): Promise<void> {
+    if (this.#stopping.signal.aborted) return
     await new Promise<void>(resolve => {
-      const cancel = after(restMs, resolve)
+      const cancel = after(pauseMs, resolve)
       this.#hurry = () => { cancel(); resolve() }
     })
     this.#hurry = undefined

@@ -7,6 +7,8 @@ import pg from 'pg'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
+import { randomHex } from '../../base/random.ts'
+import { after } from '../../base/time.ts'
 import type { DeadJob, Job, Queue, QueueDepth, Working, WorkOptions } from '../../ports/queue.ts'
 import { ofRuntime } from './attribution.ts'
 import { JobWorker } from './job-worker.ts'
@@ -14,6 +16,7 @@ import { refusalOf } from './refusal.ts'
 
 export interface PostgresQueueOptions { readonly url: string; readonly log: Logger }
 
+const notifyDelayMs = 5
 // A waiting id is left as it is; one that is dead or done is enqueued anew.
 const enqueueText = ofRuntime('job', `
   INSERT INTO tenfold.job (id, name, payload, serial, run_at, asked_at, attempts_max)
@@ -45,6 +48,8 @@ class PostgresQueue implements Queue {
   readonly #options: PostgresQueueOptions
   readonly #pool: pg.Pool
   readonly #workers = new Set<JobWorker>()
+  readonly #sender = randomHex(6)
+  #notifies = false
   #closed = false
 
   constructor(options: PostgresQueueOptions) {
@@ -74,12 +79,22 @@ class PostgresQueue implements Queue {
       jobs.map(job => job.runAtMs === undefined ? null : new Date(job.runAtMs)), jobs.map(job => job.attemptsMax),
     ])
     for (const worker of this.#workers) worker.wake()
-    await this.#pool.query(`SELECT pg_notify('tenfold_job', '')`).catch(() => {})
+    this.#notify()
+  }
+
+  /** Soon, and once for many: workers of other processes. Those of this one have been woken. */
+  #notify(): void {
+    if (this.#notifies) return
+    this.#notifies = true
+    after(notifyDelayMs, () => {
+      this.#notifies = false
+      if (!this.#closed) this.#pool.query(`SELECT pg_notify('tenfold_job', $1)`, [this.#sender]).catch(() => {})
+    }, true)
   }
 
   async work(work: WorkOptions): Promise<Working> {
     if (this.#closed) throw fault('UNAVAILABLE', 'the queue is closed')
-    const worker = new JobWorker({ ...this.#options, pool: this.#pool }, work)
+    const worker = new JobWorker({ ...this.#options, pool: this.#pool, sender: this.#sender }, work)
     this.#workers.add(worker)
     await worker.listening
     return { stop: async graceMs => { await worker.stop(graceMs); this.#workers.delete(worker) } }

@@ -2,7 +2,7 @@
 import { fault, keyOfHandle } from 'tenfold'
 import type { QueryContext } from 'tenfold'
 import { z } from 'zod'
-import { allTags, articleLists, articleTag, commentsTag, persons, shared, viewTags } from '../../freshness.ts'
+import { allTags, articleLists, articleTag, commentsTag, favoriteLists, itemTags, persons, shared, viewTags } from '../../freshness.ts'
 import { address, Paging, Profile, Summary } from '../../shapes.ts'
 import { people, person } from '../accounts/queries.ts'
 import { authors, tagUses } from './projections.ts'
@@ -23,7 +23,8 @@ interface Page { readonly ids: readonly string[]; readonly total: number }
 
 export const list = articles.query({
   http: 'GET /api/articles', auth: 'optional', scatter: true, reads: [authors], summary: 'Articles, newest first',
-  freshness: shared, tags: (_, { user }) => [articleLists, persons, ...viewTags(user)],
+  freshness: shared,
+  tags: ({ favorited }, { user, output }) => [articleLists, ...favorited === undefined ? [] : [favoriteLists], ...itemTags(output?.articles), persons, ...viewTags(user)],
   input: z.object({ tag: z.string().optional(), author: address.optional(), favorited: address.optional(), ...Paging }),
   output: z.object({ articles: z.array(Summary), articlesCount: z.number() }),
   async run(context, { tag, author, favorited, limit, offset }) {
