@@ -9,7 +9,6 @@ import { isTenfoldError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { createLogger } from '../base/log.ts'
 import { after } from '../base/time.ts'
-import type { Question } from '../ports/orchestrator.ts'
 import type { ChildMessage, SupervisorMessage } from '../drivers/process/orchestrator.ts'
 import { boot } from './boot.ts'
 import type { Running } from './boot.ts'
@@ -21,11 +20,6 @@ let running: Running | undefined
 let ending = false
 
 const tell = (message: ChildMessage, told = () => {}) => process.connected ? process.send!(message, told) : told()
-
-const answers: Readonly<Record<Question, () => unknown>> = {
-  statistics: () => running?.statistics.read() ?? [],
-  metrics: () => running?.metrics?.read() ?? [],
-}
 
 async function start(): Promise<void> {
   const env = process.env as Record<string, string>
@@ -69,7 +63,8 @@ async function end(code: number, lingerMs?: number): Promise<void> {
 
 process.on('message', (message: SupervisorMessage, connection?: Socket) => {
   if (message.type === 'drain') void end(0, message.lingerMs)
-  if (message.type === 'question') tell({ type: 'answer', id: message.id, answer: answers[message.question]() })
+  if (message.type === 'statistics') tell({ type: message.type, id: message.id, answer: running?.statistics.read() ?? [] })
+  if (message.type === 'metrics') tell({ type: message.type, id: message.id, answer: running?.metrics?.read() ?? [] })
   if (message.type !== 'connection') return
   tell({ type: 'took', id: message.id })
   if (connection) running!.take(connection)
