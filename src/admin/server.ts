@@ -9,16 +9,25 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { fault, isTenfoldError } from '../base/errors.ts'
 import type { Deployment } from '../boot/deployment.ts'
 import type { IntentCount } from '../runtime/statistics.ts'
+import { exposition } from './exposition.ts'
+import { metricFamilies } from './metrics.ts'
 
 export interface AdminServer { readonly url: string; close(): Promise<void> }
 
-type Pages = Readonly<Record<string, () => unknown>>
+type Pages = Readonly<Record<string, (headers: IncomingMessage['headers']) => unknown>>
+
+/** A page that is not JSON. */
+export interface TextPage { readonly contentType: string; readonly text: string }
+
+const isTextPage = (body: unknown): body is TextPage => typeof body === 'object' && body !== null && 'contentType' in body
 
 export async function startAdminServer(deployment: Deployment, port: number): Promise<AdminServer> {
   const pages: Pages = {
     '/status': () => statusOf(deployment),
     '/plan': () => deployment.plan,
     '/statistics': () => statisticsOf(deployment),
+    '/metrics': async ({ accept }) => exposition(await metricFamilies(deployment), accept),
+    '/metrics.json': () => metricFamilies(deployment),
   }
   let restarting = false
   const actions: Pages = {
@@ -51,11 +60,11 @@ async function answer({ method, url = '', headers }: IncomingMessage, token: str
   if (!page && !action) throw fault('NOT_FOUND', `there is no ${url}; GET ${Object.keys(pages).join(', ')}; POST ${Object.keys(actions).join(', ')}`)
   if (page) {
     if (method !== 'GET') throw fault('METHOD_NOT_ALLOWED', `GET ${url}`)
-    return page()
+    return page(headers)
   }
   if (method !== 'POST') throw fault('METHOD_NOT_ALLOWED', `POST ${url}`)
   if (!isToken(headers.authorization, token)) throw fault('UNAUTHENTICATED', `POST ${url} takes the header 'Authorization: Bearer <token>' of this deployment's data folder; 'tenfold restart' sends it when TENFOLD_DATA names the same folder`)
-  return action!()
+  return action!(headers)
 }
 
 function isToken(header: string | undefined, token: string): boolean {
@@ -64,8 +73,9 @@ function isToken(header: string | undefined, token: string): boolean {
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
-  response.end(JSON.stringify(body))
+  const { contentType, text } = isTextPage(body) ? body : { contentType: 'application/json; charset=utf-8', text: JSON.stringify(body) }
+  response.writeHead(status, { 'content-type': contentType, 'cache-control': 'no-store' })
+  response.end(text)
 }
 
 async function statisticsOf({ orchestrator }: Deployment): Promise<IntentCount[]> {

@@ -36,6 +36,7 @@ async function start(): Promise<void> {
     port: Number(env.TENFOLD_PORT),
     limiterEnabled: env.TENFOLD_LIMITER !== 'off',
     cacheStamps: env.TENFOLD_CACHE_STAMPS !== 'off',
+    metrics: env.TENFOLD_METRICS !== 'off',
     acknowledgeAfterCommit: env.TENFOLD_ACKNOWLEDGE !== 'before-commit',
   })
   tell({ type: 'ready' })
@@ -62,7 +63,8 @@ async function end(code: number, lingerMs?: number): Promise<void> {
 
 process.on('message', (message: SupervisorMessage, connection?: Socket) => {
   if (message.type === 'drain') void end(0, message.lingerMs)
-  if (message.type === 'statistics') tell({ ...message, answer: running?.statistics.read() ?? [] })
+  if (message.type === 'statistics') tell({ type: message.type, id: message.id, answer: running?.statistics.read() ?? [] })
+  if (message.type === 'metrics') tell({ type: message.type, id: message.id, answer: running?.metrics?.read() ?? [] })
   if (message.type !== 'connection') return
   tell({ type: 'took', id: message.id })
   if (connection) running!.take(connection)

@@ -39,7 +39,7 @@ export async function startConsumers(options: ConsumersOptions): Promise<Subscri
     if (intent.kind === 'projection') {
       const projection = intent as Projection
       const names = projection.definition.on.map(event => event.name)
-      running.push(await options.bus.subscribe({ ...policy, names, handle: batch => project(options, projection, batch) }))
+      running.push(await options.bus.subscribe({ ...policy, names, handle: batch => measured(options, projection, batch.length, () => project(options, projection, batch)) }))
     }
   }
   if (options.invalidation) running.push(await options.bus.subscribe(repeatedInvalidation(options, options.invalidation)))
@@ -54,6 +54,13 @@ function repeatedInvalidation({ app, cdn }: ConsumersOptions, invalidation: Inva
     gatherMs: cdn ? 10 : 200,
     handle: async batch => { await Promise.all([invalidation.repeat(batch), cdn?.purge(tagsIn(batch))]) },
   }
+}
+
+async function measured({ statistics }: Surroundings, intent: Projection, messages: number, handle: () => Promise<void>): Promise<void> {
+  const meter = statistics.meterOf(intent)
+  if (!meter) return handle()
+  await meter.measure(handle())
+  meter.messages?.add(messages)
 }
 
 interface EventBatch { readonly all: readonly Delivered[]; of(event: Event): readonly Delivered[] }

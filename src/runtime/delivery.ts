@@ -57,6 +57,7 @@ async function deliverTogether(surroundings: Surroundings, intent: Subscription,
   const scope = { service: intent.service.name, bucket: target.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
   const work = new UnitOfWork(surroundings, scope, target.key, traceparentFrom(message.traceparent))
   const together = messages.length > 1 ? { called: false } : undefined
+  const meter = surroundings.statistics.meterOf(intent)
   try {
     const fresh = await (await work.transaction()).firstSeen(intent.name, deliveries.map(({ message: { id }, target: { bucket } }) => ({ id, bucket })))
     for (const { message, target } of deliveries) {
@@ -64,11 +65,13 @@ async function deliverTogether(surroundings: Surroundings, intent: Subscription,
       const traceparent = traceparentFrom(message.traceparent)
       await work.turnTo(target, traceparent)
       const execution: Execution = { intent, deadline, together, bucket: target.bucket, user: null, metadata: metadataFor(message, traceparent, deadline) }
-      await deadline.race(run(writingContext(surroundings, execution, work), message))
+      const running = deadline.race(run(writingContext(surroundings, execution, work), message))
+      await (meter ? meter.measure(running) : running)
       // Also where the handler caught the refusal of its call.
       if (together?.called) throw new Error(`${intent.name} calls other intents`)
     }
     await work.finish()
+    meter?.messages?.add(fresh.size)
     await work.spread()
   } catch (error) {
     await work.abandon(error)
