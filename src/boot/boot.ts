@@ -9,6 +9,7 @@
 import type { Socket } from 'node:net'
 import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
+import { valueOf } from '../base/json-text.ts'
 import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { MetricRegistry } from '../base/metric-registry.ts'
@@ -174,5 +175,5 @@ async function invoke(dispatcher: Dispatcher, call: Parameters<Running['invoke']
     intent: call.intent, input: call.input, repeatable: false,
     metadata: { timeoutMs: limits.jobDeadlineMs, traceparent: '00-00000000000000000000000000000001-0000000000000001-00', requestId: 'internal', caller: call.caller ?? null, depth: 0, priority: 'low' },
   })
-  return answer.output
+  return valueOf(answer.output)
 }

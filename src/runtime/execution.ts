@@ -4,6 +4,7 @@
  */
 import type { Kysely } from 'kysely'
 import { fault } from '../base/errors.ts'
+import { JsonText, jsonOf, valueOf } from '../base/json-text.ts'
 import { newId } from '../base/id.ts'
 import type { Logger } from '../base/log.ts'
 import { now } from '../base/time.ts'
@@ -84,7 +85,14 @@ class BaseContext {
 
   bucketOf(key: Key): number { return routed(key).bucket }
 
-  async call(target: Declared, input: unknown): Promise<unknown> {
+  async call(target: Declared, input: unknown): Promise<unknown> { return valueOf(await this.#ask(target, input)) }
+
+  async callText(target: Declared, input: unknown): Promise<JsonText> {
+    const output = await this.#ask(target, input)
+    return output instanceof JsonText ? output : new JsonText(jsonOf(output) ?? 'null')
+  }
+
+  async #ask(target: Declared, input: unknown): Promise<unknown> {
     const { metadata, deadline, together } = this.#execution
     if (together) {
       together.called = true

@@ -10,6 +10,7 @@
 import { hash } from 'node:crypto'
 import { fault, isTenfoldError } from '../base/errors.ts'
 import type { ErrorDetails, TenfoldError } from '../base/errors.ts'
+import { jsonOf } from '../base/json-text.ts'
 import type { Logger } from '../base/log.ts'
 import { randomFraction } from '../base/random.ts'
 import { now } from '../base/time.ts'
@@ -123,7 +124,7 @@ export class QueryCache {
     const generation = cache.begin()
     const outcome = await question.read().then(output => ({ output }), (error: unknown) => ({ refusal: missing(error) }))
     const refusal = 'refusal' in outcome
-    const value = Buffer.from(refusal ? refusalText(outcome.refusal) : JSON.stringify(outcome.output) ?? 'null')
+    const value = Buffer.from(refusal ? refusalText(outcome.refusal) : jsonOf(outcome.output) ?? 'null')
     const freshMs = refusal ? Math.min(freshness.freshMs, freshness.missingMs ?? missingMsDefault) : freshness.freshMs
     const ttlMs = freshMs * (1 - jitter * randomFraction())
     const note: CacheNote = {

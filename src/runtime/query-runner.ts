@@ -1,4 +1,5 @@
 /** Runs queries: caller, input, key, session, handler, output; and keeps the answers of those that may be kept. */
+import { JsonText, valueOf } from '../base/json-text.ts'
 import type { Key } from '../model/intent.ts'
 import { routed } from '../model/key.ts'
 import type { Query } from '../model/query.ts'
@@ -9,12 +10,13 @@ import type { DispatcherOptions, Outcome } from './dispatcher.ts'
 import { queryContext } from './execution.ts'
 import type { Execution } from './execution.ts'
 import type { QueryCache } from './query-cache.ts'
-import { parse, parseOwn } from './schema.ts'
+import { parse, parseOwn, TextSamples } from './schema.ts'
 
 type User = Execution['user']
 
 export class QueryRunner {
   readonly #options: DispatcherOptions
+  readonly #samples = new TextSamples()
 
   constructor(options: DispatcherOptions) {
     this.#options = options
@@ -46,7 +48,7 @@ export class QueryRunner {
         const deadline = new Deadline(definition.deadlineMs ?? call.metadata.timeoutMs)
         return deadline.race(this.#read(intent, call, input, user, deadline))
       },
-      tags: output => tags?.(input, { user, output }) ?? [],
+      tags: output => tags?.(input, { user, get output() { return valueOf(output) } }) ?? [],
     })
     return { kept, token: session && call.metadata.depth === 0 ? await cache.tokenWith(session, kept) : call.metadata.token }
   }
@@ -59,7 +61,7 @@ export class QueryRunner {
     if (metadata.token && definition.reads) await this.#options.session.awaitProjections(definition.reads, metadata.token)
     const run = definition.run as (context: unknown, input: unknown) => unknown
     const output = await run(queryContext(this.#options, { intent, metadata, user, deadline, bucket }), input)
-    return parseOwn(definition.output, output, intent)
+    return output instanceof JsonText ? this.#samples.check(output, intent) : parseOwn(definition.output, output, intent)
   }
 }
 
