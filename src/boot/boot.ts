@@ -75,11 +75,16 @@ export interface Running {
   stop(lingerMs?: number): Promise<void>
 }
 
-export async function boot(options: BootOptions): Promise<Running> {
-  const { app, topology, log } = options
+/** Throws what can be known to be wrong before any engine is asked. */
+export function assertBootable(app: Application, topology: Topology): void {
   assertApplication(app)
   const refusals = checkTopology(app, topology)
   if (refusals.length > 0) throw fault('TOPOLOGY_REFUSED', `the topology is refused:\n  - ${refusals.join('\n  - ')}`)
+}
+
+export async function boot(options: BootOptions): Promise<Running> {
+  const { app, topology, log } = options
+  assertBootable(app, topology)
   const closers = new Closers()
   try {
     return await start(options, closers)
