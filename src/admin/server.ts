@@ -4,9 +4,9 @@
  * that no web page can send here unasked.
  */
 import { timingSafeEqual } from 'node:crypto'
-import http from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { fault, isTenfoldError } from '../base/errors.ts'
+import { nodeHttp } from '../base/node-http.ts'
 import type { Deployment } from '../boot/deployment.ts'
 import type { IntentCount } from '../runtime/statistics.ts'
 import { exposition } from './exposition.ts'
@@ -38,7 +38,7 @@ export async function startAdminServer(deployment: Deployment, port: number): Pr
       return statusOf(deployment)
     },
   }
-  const server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 }, (request, response) => {
+  const server = nodeHttp.createServer({ headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 }, (request, response) => {
     void answer(request, deployment.adminToken, pages, actions).then(body => send(response, 200, body), (error: unknown) => {
       if (!isTenfoldError(error)) throw error
       send(response, error.status, { code: error.code, message: error.message })

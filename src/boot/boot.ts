@@ -83,11 +83,16 @@ export interface Running {
   stop(lingerMs?: number): Promise<void>
 }
 
-export async function boot(options: BootOptions): Promise<Running> {
-  const { app, topology, log } = options
+/** Throws what can be known to be wrong before any engine is asked. */
+export function assertBootable(app: Application, topology: Topology): void {
   assertApplication(app)
   const refusals = checkTopology(app, topology)
   if (refusals.length > 0) throw fault('TOPOLOGY_REFUSED', `the topology is refused:\n  - ${refusals.join('\n  - ')}`)
+}
+
+export async function boot(options: BootOptions): Promise<Running> {
+  const { app, topology, log } = options
+  assertBootable(app, topology)
   const closers = new Closers()
   try {
     return await start(options, closers)
@@ -142,7 +147,7 @@ async function listen({ app, log, ...options }: BootOptions, { ingress, database
     host: options.host, port: options.port, handedDown: options.handedDown, corsOrigins: app.options.corsOrigins ?? [],
     routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app, blobs),
     // What arrives while it drains is answered: only when the time for that is over is it refused.
-    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, uploads: acceptsUploads(app) ? createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
+    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, uploads: acceptsUploads(app) ? await createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
   })
   closers.add(() => { closing = true; return listening.close() })
   return listening

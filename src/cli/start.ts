@@ -3,7 +3,7 @@ import { createLogger } from '../base/log.ts'
 import type { Logger } from '../base/log.ts'
 import { startAdminServer } from '../admin/server.ts'
 import { deploy } from '../boot/deployment.ts'
-import type { Deployment } from '../boot/deployment.ts'
+import type { Deployment, DeploymentOptions } from '../boot/deployment.ts'
 import { findTopology } from '../boot/load.ts'
 import { appFileOf, appOption, dataFolderOf, portOf, print } from './command.ts'
 import type { Arguments, CliCommand } from './command.ts'
@@ -17,12 +17,13 @@ SIGTERM and Ctrl-C finish what runs and stop.
   --app FILE        the application (app.ts)
   --topology NAME   one of the folder topologies beside it (1-monolith)
 
-Environment: PORT (3000), ADMIN_PORT (4000), HOST (127.0.0.1), TENFOLD_DATA (.tenfold), LOG_LEVEL (info).`,
+Environment: PORT (3000), ADMIN_PORT (4000), HOST (127.0.0.1), TENFOLD_DATA (.tenfold), LOG_LEVEL (info),
+TENFOLD_STANDBY (on): 'off' saves the memory of the process that waits to replace one that crashes.`,
   options: { ...appOption, topology: { type: 'string', default: '1-monolith' } },
   async run(given) {
     const log = createLogger()
     const stopping = stopSignal()
-    const serving = await serve(given, log)
+    const serving = await serve(given, log, process.env.TENFOLD_STANDBY === 'off' ? undefined : 'application')
     print(given, serving.facts, serving.text)
     const signal = await stopping
     log.info({ signal }, 'stopping')
@@ -44,12 +45,12 @@ export interface Serving {
 }
 
 /** Deploys what the options name, with its admin port. */
-export async function serve(given: Arguments, log: Logger): Promise<Serving> {
+export async function serve(given: Arguments, log: Logger, standby: DeploymentOptions['standby']): Promise<Serving> {
   const appFile = appFileOf(given)
   const { name, file } = await findTopology(appFile, String(given.values.topology))
   const deployment = await deploy({
     appFile, topologyName: name, topologyFile: file, dataFolder: dataFolderOf(),
-    host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log,
+    host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log, standby,
   })
   const admin = await startAdminServer(deployment, portOf('ADMIN_PORT') ?? 4000).catch(async (error: unknown) => {
     await deployment.stop()

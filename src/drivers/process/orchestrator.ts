@@ -2,7 +2,9 @@
  * The orchestrator as child processes of Node on this machine.
  *
  * What a child must do (messages over Node's IPC channel, objects with `type`)
- * - say `ready` when it can take work; or `failed`, with the reason, before it exits instead.
+ * - say `ready` when it can take work; or `failed`, with the reason, before it exits instead,
+ *   `isHopeless` when another attempt would fail alike.
+ * - a spare (spare.ts) may say `learnt` while it loads, to whoever started it.
  * - `connection`, with an id and a socket of which nothing has been read: answer `took` with
  *   the id at once, then serve it. Comes after `ready`, only when its spec listens.
  * - `drain`, with graceMs: take no new work, finish what runs, exit 0 within graceMs. It is
@@ -23,18 +25,23 @@ import type { Logger } from '../../base/log.ts'
 import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
 import { Listener } from './listener.ts'
 import { Replica } from './replica.ts'
+import type { ReplicaOptions } from './replica.ts'
+import { spawnProcess } from './spare.ts'
+import type { Spares } from './spare.ts'
 
 /** To the child; `connection` carries a socket. */
 export type SupervisorMessage =
   | { readonly type: 'connection'; readonly id: number }
   | { readonly type: 'drain'; readonly graceMs: number; readonly lingerMs?: number | undefined }
   | { readonly type: Question; readonly id: number; readonly payload?: unknown }
+  | { readonly type: 'begin'; readonly env: Readonly<Record<string, string>> }
 /** From the child. */
 export type ChildMessage =
   | { readonly type: 'ready' }
   | { readonly type: 'took'; readonly id: number }
   | { readonly type: 'draining' }
-  | { readonly type: 'failed'; readonly reason: string }
+  | { readonly type: 'failed'; readonly reason: string; readonly isHopeless?: boolean }
+  | { readonly type: 'learnt'; readonly answer: unknown }
   | { readonly type: Question; readonly id: number; readonly answer: unknown }
 
 /** While others answer there is time to let idle connections end by themselves. */
@@ -44,6 +51,8 @@ export interface ProcessOrchestratorOptions {
   readonly log: Logger
   /** The Node that runs the children; the one of this process unless told otherwise. */
   readonly nodePath?: string
+  /** Where a process is taken from before one is started. */
+  readonly spares?: Spares
 }
 
 export function openProcessOrchestrator(options: ProcessOrchestratorOptions): Orchestrator {
@@ -55,6 +64,7 @@ interface Place { readonly spec: ProcessSpec; readonly replica: number }
 class ProcessOrchestrator implements Orchestrator {
   readonly #log: Logger
   readonly #nodePath: string
+  readonly #spares: Spares | undefined
   /** By everything that identifies a process: a changed spec is another one. */
   readonly #replicas = new Map<string, Replica>()
   readonly #leaving = new Set<Replica>()
@@ -65,6 +75,7 @@ class ProcessOrchestrator implements Orchestrator {
   constructor(options: ProcessOrchestratorOptions) {
     this.#log = options.log
     this.#nodePath = options.nodePath ?? process.execPath
+    this.#spares = options.spares
   }
 
   /** One at a time, in the order of the calls. */
@@ -104,7 +115,8 @@ class ProcessOrchestrator implements Orchestrator {
 
   #start(key: string, { spec, replica }: Place): Replica {
     const listener = spec.listen && this.#listeners.get(addressOf(spec.listen))
-    const started = new Replica({ spec, replica, listener, nodePath: this.#nodePath, log: this.#log })
+    const launch: ReplicaOptions['launch'] = (command, env) => this.#spares?.take(command, env) ?? spawnProcess(this.#nodePath, command, env)
+    const started = new Replica({ spec, replica, listener, launch, log: this.#log })
     this.#replicas.set(key, started)
     return started
   }
