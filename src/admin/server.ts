@@ -9,16 +9,19 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { fault, isTenfoldError } from '../base/errors.ts'
 import type { Deployment } from '../boot/deployment.ts'
 import type { IntentCount } from '../runtime/statistics.ts'
+import { traceDetail, traceList } from './traces.ts'
 
 export interface AdminServer { readonly url: string; close(): Promise<void> }
 
-type Pages = Readonly<Record<string, () => unknown>>
+type Pages = Readonly<Record<string, (query: URLSearchParams, name: string) => unknown>>
 
 export async function startAdminServer(deployment: Deployment, port: number): Promise<AdminServer> {
   const pages: Pages = {
     '/status': () => statusOf(deployment),
     '/plan': () => deployment.plan,
     '/statistics': () => statisticsOf(deployment),
+    '/traces': query => traceList(deployment.orchestrator, query),
+    '/traces/<traceId>': (_, traceId) => traceDetail(deployment.orchestrator, traceId),
   }
   let restarting = false
   const actions: Pages = {
@@ -47,15 +50,17 @@ export async function startAdminServer(deployment: Deployment, port: number): Pr
 }
 
 async function answer({ method, url = '', headers }: IncomingMessage, token: string, pages: Pages, actions: Pages): Promise<unknown> {
-  const [page, action] = [pages[url], actions[url]]
+  const { pathname, searchParams } = new URL(url, 'http://admin')
+  const name = /^\/traces\/(\w+)$/.exec(pathname)?.[1] ?? ''
+  const [page, action] = [pages[name ? '/traces/<traceId>' : pathname], actions[pathname]]
   if (!page && !action) throw fault('NOT_FOUND', `there is no ${url}; GET ${Object.keys(pages).join(', ')}; POST ${Object.keys(actions).join(', ')}`)
   if (page) {
     if (method !== 'GET') throw fault('METHOD_NOT_ALLOWED', `GET ${url}`)
-    return page()
+    return page(searchParams, name)
   }
   if (method !== 'POST') throw fault('METHOD_NOT_ALLOWED', `POST ${url}`)
   if (!isToken(headers.authorization, token)) throw fault('UNAUTHENTICATED', `POST ${url} takes the header 'Authorization: Bearer <token>' of this deployment's data folder; 'tenfold restart' sends it when TENFOLD_DATA names the same folder`)
-  return action!()
+  return action!(searchParams, name)
 }
 
 function isToken(header: string | undefined, token: string): boolean {

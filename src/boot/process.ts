@@ -13,6 +13,7 @@ import type { ChildMessage, SupervisorMessage } from '../drivers/process/orchest
 import { boot } from './boot.ts'
 import type { Running } from './boot.ts'
 import { loadApplication, loadTopology } from './load.ts'
+import type { TraceQuestion } from '../runtime/trace-report.ts'
 import type { Role } from '../topology/topology.ts'
 
 const log = createLogger({ name: process.env.TENFOLD_PROCESS ?? 'app' })
@@ -36,6 +37,7 @@ async function start(): Promise<void> {
     port: Number(env.TENFOLD_PORT),
     limiterEnabled: env.TENFOLD_LIMITER !== 'off',
     cacheStamps: env.TENFOLD_CACHE_STAMPS !== 'off',
+    tracing: env.TENFOLD_TRACES !== 'off',
     acknowledgeAfterCommit: env.TENFOLD_ACKNOWLEDGE !== 'before-commit',
   })
   tell({ type: 'ready' })
@@ -62,7 +64,8 @@ async function end(code: number, lingerMs?: number): Promise<void> {
 
 process.on('message', (message: SupervisorMessage, connection?: Socket) => {
   if (message.type === 'drain') void end(0, message.lingerMs)
-  if (message.type === 'statistics') tell({ ...message, answer: running?.statistics.read() ?? [] })
+  if (message.type === 'statistics') tell({ type: message.type, id: message.id, answer: running?.statistics.read() ?? [] })
+  if (message.type === 'traces') tell({ type: message.type, id: message.id, answer: running?.tracer.answer(message.payload as TraceQuestion) ?? null })
   if (message.type !== 'connection') return
   tell({ type: 'took', id: message.id })
   if (connection) running!.take(connection)

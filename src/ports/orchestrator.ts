@@ -36,9 +36,12 @@ export interface ProcessAnswer {
   readonly answer: unknown
 }
 
+export type Question = 'statistics' | 'traces'
+
 export interface Orchestrator {
   apply(processes: readonly ProcessSpec[]): Promise<void>
   observe(): readonly ProcessState[]
-  ask(question: 'statistics'): Promise<readonly ProcessAnswer[]>
+  /** The payload is plain data, for the process that answers. */
+  ask(question: Question, payload?: unknown): Promise<readonly ProcessAnswer[]>
   stop(graceMs: number): Promise<void>
 }

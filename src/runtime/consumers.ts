@@ -19,7 +19,8 @@ import { projectionContext, writingContext } from './execution.ts'
 import type { Execution, Surroundings } from './execution.ts'
 import type { Invalidation } from './invalidation.ts'
 import { invalidatedMessage, invalidatedNameOf } from './invalidation.ts'
-import { traceparentFrom } from './trace.ts'
+import type { Span } from './span.ts'
+import { tracedTransaction } from './traced-transaction.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 
 export interface ConsumersOptions extends Surroundings {
@@ -78,14 +79,25 @@ async function handleByKey(options: ConsumersOptions, intent: Subscription, batc
   if (failed) throw failed.reason
 }
 
-async function handleOne(options: ConsumersOptions, intent: Subscription, message: Message): Promise<void> {
+function handleOne(options: ConsumersOptions, intent: Subscription, message: Message): Promise<void> {
+  const span = options.tracer.consume('handler', intent.name, [message.traceparent])
+  span.facts = { from: message.name, messages: 1, messageId: message.id }
+  return observed(options, span, () => handle(options, intent, message, span))
+}
+
+/** Runs what was delivered: its span ends with it, and at debug the log has a line. */
+export async function observed({ tracer, log }: Pick<Surroundings, 'tracer' | 'log'>, span: Span, work: () => Promise<void>): Promise<void> {
+  await tracer.run(span, work)
+  if (log.isLevelEnabled('debug')) log.debug({ intent: span.about, traceId: span.trace.traceId, spanId: span.id }, `${span.what} done`)
+}
+
+async function handle(options: ConsumersOptions, intent: Subscription, message: Message, span: Span): Promise<void> {
   const key = intent.definition.key as ((payload: unknown) => Key) | undefined
   const target = key ? routed(key(message.payload)) : { key: message.key, bucket: message.bucket }
   const deadline = new Deadline(limits.commandDeadlineMs)
-  const traceparent = traceparentFrom(message.traceparent)
   const scope = { service: intent.service.name, bucket: target.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
-  const work = new UnitOfWork(options, scope, target.key, traceparent)
-  const execution: Execution = { intent, deadline, bucket: target.bucket, user: null, metadata: metadataFor(message, traceparent, deadline) }
+  const work = new UnitOfWork(options, scope, target.key, span)
+  const execution: Execution = { intent, deadline, bucket: target.bucket, user: null, metadata: metadataFor(message, span, deadline), span }
   try {
     const fresh = await (await work.transaction()).firstSeen(intent.name, [{ id: message.id, bucket: target.bucket }])
     if (fresh.has(message.id)) {
@@ -101,8 +113,8 @@ async function handleOne(options: ConsumersOptions, intent: Subscription, messag
 }
 
 /** A delivery calls others under an idempotency key of its own, so that a second one repeats nothing. */
-export function metadataFor(message: Pick<Message, 'id'>, traceparent: string, deadline: Deadline): Execution['metadata'] {
-  return { timeoutMs: deadline.remainingMs(), traceparent, requestId: randomHex(8), caller: null, idempotencyKey: message.id, depth: 1, priority: 'low' }
+export function metadataFor(message: Pick<Message, 'id'>, span: Span, deadline: Deadline): Execution['metadata'] {
+  return { timeoutMs: deadline.remainingMs(), traceparent: span.traceparent, requestId: randomHex(8), caller: null, idempotencyKey: message.id, depth: 1, priority: 'low' }
 }
 
 interface EventBatch { readonly all: readonly Delivered[]; of(event: Event): readonly Delivered[] }
@@ -111,18 +123,24 @@ interface RunnableProjection {
   invalidates?(batch: EventBatch): readonly string[]
 }
 
-async function project(options: ConsumersOptions, intent: Projection, batch: readonly Message[]): Promise<void> {
+function project(options: ConsumersOptions, intent: Projection, batch: readonly Message[]): Promise<void> {
+  const span = options.tracer.consume('batch', intent.name, batch.map(one => one.traceparent))
+  span.facts = { from: intent.definition.on.map(event => event.name).join(' '), messages: batch.length }
+  return observed(options, span, () => projectBatch(options, intent, batch, span))
+}
+
+async function projectBatch(options: ConsumersOptions, intent: Projection, batch: readonly Message[], span: Span): Promise<void> {
   const scope = { service: intent.service.name, bucket: null, deadlineMonotonicMs: monotonicMs() + limits.commandDeadlineMs }
   const { run, invalidates } = intent.definition as unknown as RunnableProjection
-  const tags = await options.database.transaction(scope, async transaction => {
+  const tags = await tracedTransaction(options.database, scope, span, async transaction => {
     const fresh = await transaction.firstSeen(intent.name, batch)
     const all: Delivered[] = batch.filter(message => fresh.has(message.id))
     if (all.length === 0) return []
     const batchOfEvents: EventBatch = { all, of: event => all.filter(one => one.name === event.name) }
-    await run(projectionContext(options, intent, transaction), batchOfEvents)
+    await run(projectionContext(options, intent, transaction, span), batchOfEvents)
     const tags = options.invalidation ? invalidates?.(batchOfEvents) ?? [] : []
-    if (tags.length > 0) await transaction.append([invalidatedMessage(intent.service.name, all[0]!.bucket, tags)])
+    if (tags.length > 0) await transaction.append([invalidatedMessage(intent.service.name, all[0]!.bucket, tags, span.traceparent)])
     return tags
   })
-  if (tags.length > 0) await options.invalidation!.spread(tags)
+  if (tags.length > 0) await span.begin('invalidate', intent.service.name).around(options.invalidation!.spread(tags))
 }

@@ -20,6 +20,7 @@ import type { Cache, CacheEntry, CacheNote } from '../ports/cache.ts'
 import type { Position } from '../ports/database.ts'
 import type { Invalidation } from './invalidation.ts'
 import type { LivingToken, Session } from './session.ts'
+import type { Span } from './span.ts'
 import { isBeyond } from './token.ts'
 
 /** One question, as the cache sees it. */
@@ -28,8 +29,10 @@ export interface Question {
   readonly freshness: Freshness
   readonly reads: readonly Projection[]
   readonly session: LivingToken | null
-  /** Runs the query; its output fits its schema. */
-  read(): Promise<unknown>
+  /** Where it is written down how the cache answered. */
+  readonly span: Span
+  /** Runs the query, for who asked or for those to come; its output fits its schema. */
+  read(isRefresh: boolean): Promise<unknown>
   tags(output: unknown): readonly string[]
 }
 
@@ -39,6 +42,7 @@ interface Flight {
   readonly result: Promise<Kept>
   readonly positions: readonly Position[]
   readonly readFor: string | null
+  readonly span: Span
 }
 
 export interface QueryCacheOptions {
@@ -72,7 +76,7 @@ export class QueryCache {
 
   async answer(question: Question): Promise<Kept> {
     const kept = await this.#kept(question)
-    return kept ?? this.#read(question)
+    return kept ?? this.#read(question, false)
   }
 
   /** The token to give with an answer from here. */
@@ -91,8 +95,10 @@ export class QueryCache {
     const found = cache.get(question.key)
     const entry = found instanceof Promise ? await found : found
     if (!entry || !this.#shows(entry.note, question.session)) return null
-    if (entry.note.freshUntilMs <= now() && !this.#flights.has(question.key)) {
-      this.#read(question).catch((error: unknown) => log.debug({ err: error, key: question.key }, 'a stale answer could not be refreshed'))
+    const isStale = entry.note.freshUntilMs <= now()
+    question.span.cache = isStale ? 'stale' : 'hit'
+    if (isStale && !this.#flights.has(question.key)) {
+      this.#read(question, true).catch((error: unknown) => log.debug({ err: error, key: question.key }, 'a stale answer could not be refreshed'))
     }
     return entry
   }
@@ -101,21 +107,25 @@ export class QueryCache {
     return session === null || this.#options.stamps === false || readFor === session.text || isBeyond(positions, session.token)
   }
 
-  #read(question: Question): Promise<Kept> {
-    const { key, session, reads } = question
+  #read(question: Question, isRefresh: boolean): Promise<Kept> {
+    const { key, session, reads, span } = question
     const running = this.#flights.get(key)
-    if (running && this.#shows(running, session)) return running.result
+    if (!isRefresh) span.cache = running && this.#shows(running, session) ? 'wait' : 'miss'
+    if (running && this.#shows(running, session)) {
+      if (span.trace.isRecording) span.links = [running.span.traceparent]
+      return running.result
+    }
     const positions = this.#options.session.floor(reads)
-    const result = this.#readAndKeep(question, positions).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
-    this.#flights.set(key, { result, positions, readFor: session?.text ?? null })
+    const result = this.#readAndKeep(question, positions, isRefresh).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
+    this.#flights.set(key, { result, positions, readFor: session?.text ?? null, span })
     return result
   }
 
-  async #readAndKeep(question: Question, positions: readonly Position[]): Promise<Kept> {
+  async #readAndKeep(question: Question, positions: readonly Position[], isRefresh: boolean): Promise<Kept> {
     const { cache, invalidation } = this.#options
     const { key, freshness, session } = question
     const generation = cache.begin()
-    const outcome = await question.read().then(output => ({ output }), (error: unknown) => ({ refusal: missing(error) }))
+    const outcome = await question.read(isRefresh).then(output => ({ output }), (error: unknown) => ({ refusal: missing(error) }))
     const refusal = 'refusal' in outcome
     const value = Buffer.from(refusal ? refusalText(outcome.refusal) : JSON.stringify(outcome.output) ?? 'null')
     const freshMs = refusal ? Math.min(freshness.freshMs, freshness.missingMs ?? missingMsDefault) : freshness.freshMs

@@ -13,6 +13,8 @@ import type { Priority } from '../ports/transport.ts'
 export interface Target {
   readonly intent: Query | Command
   readonly isCommand: boolean
+  /** `/articles/:slug`. */
+  readonly route: string
   readonly status: number
   readonly timeoutMs: number
   readonly priority: Priority
@@ -46,7 +48,7 @@ export function targetsOf(app: Application, hasCdn: boolean): Map<string, Target
     const { definition } = intent
     const isCommand = intent.kind === 'command'
     return [intent.name, {
-      intent, isCommand,
+      intent, isCommand, route: parseRoute(definition.http!).path,
       status: definition.status ?? 200,
       timeoutMs: definition.deadlineMs ?? (isCommand ? limits.commandDeadlineMs : limits.queryDeadlineMs),
       priority: definition.priority ?? 'normal',
