@@ -23,6 +23,7 @@ import type { Plan } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
 import { startCdn } from './cdn.ts'
 import { loadTopology } from './load.ts'
+import type { LogBook } from './log-book.ts'
 import { readPlan } from './planner.ts'
 
 /** Beside this file, with its ending: .ts in a checkout, .js when published. */
@@ -37,6 +38,8 @@ export interface DeploymentOptions {
   /** Overrides the topology's port. */
   readonly port?: number | undefined
   readonly log: Logger
+  /** Takes what the processes print; without it that goes where this process prints. */
+  readonly book?: LogBook
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -47,6 +50,8 @@ export interface Deployment {
   readonly cdnUrl: string | null
   readonly databaseUrl: string
   readonly orchestrator: Orchestrator
+  /** The log of all processes; null where nobody keeps one. */
+  readonly book: LogBook | null
   /** Whoever shows it may change the deployment: see adminTokenOf. */
   readonly adminToken: string
   /** Replaces every process, one at a time, by one that runs the source as it is now; no request fails. */
@@ -67,12 +72,15 @@ export async function deploy(options: DeploymentOptions): Promise<Deployment> {
 async function start(options: DeploymentOptions, closers: Closers): Promise<Deployment> {
   const lock = await dataFolderLock(options.dataFolder)
   closers.add(() => lock.release())
+  const { book } = options
+  book?.open(options.dataFolder)
+  closers.add(() => book?.close())
   const topology = await loadTopology(options.topologyFile)
   const [plan, databaseUrl, secret] = await Promise.all([
     readPlan(options), databaseOf(topology, options, closers), secretOf(options.dataFolder),
   ])
   const port = options.port ?? topology.ports.ingress.port
-  const orchestrator = openProcessOrchestrator({ log: options.log })
+  const orchestrator = openProcessOrchestrator({ log: options.log, onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
   closers.add(() => orchestrator.stop(limits.drainMs))
   let generation = 1
   const apply = () => orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
@@ -89,7 +97,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const cdnUrl = await startCdn(topology.ports.cdn, { plan, secret: Buffer.from(secret, 'hex'), origin: { host: options.host, port }, dataFolder: options.dataFolder, log: options.log }, closers)
   let stopping: Promise<void> | undefined
   return {
-    plan, databaseUrl, orchestrator, url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
+    plan, databaseUrl, orchestrator, book: book ?? null, url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
     // A spec with another generation is a changed one, which the orchestrator rolls.
     restart: () => { generation++; return apply() },
     stop: () => stopping ??= closers.close(),

@@ -16,7 +16,7 @@ import { loadApplication, loadTopology } from './load.ts'
 import type { TraceQuestion } from '../runtime/trace-report.ts'
 import type { Role } from '../topology/topology.ts'
 
-const log = createLogger({ name: process.env.TENFOLD_PROCESS ?? 'app' })
+const log = createLogger({ name: process.env.TENFOLD_PROCESS ?? 'app', process: `${process.env.TENFOLD_PROCESS ?? 'app'}.${process.env.TENFOLD_REPLICA ?? '0'}` })
 let running: Running | undefined
 let ending = false
 
@@ -70,7 +70,11 @@ process.on('message', (message: SupervisorMessage, connection?: Socket) => {
   tell({ type: 'took', id: message.id })
   if (connection) running!.take(connection)
 })
-process.on('disconnect', () => void end(0))
+process.on('disconnect', () => {
+  // Who read what is printed here is gone as well.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  void end(0)
+})
 // The terminal signals the whole group; the supervisor decides when this process drains.
 process.on('SIGINT', () => {})
 process.on('SIGTERM', () => void end(0))

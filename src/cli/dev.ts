@@ -11,6 +11,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isTenfoldError } from '../base/errors.ts'
 import { createLogger } from '../base/log.ts'
+import { LogBook } from '../boot/log-book.ts'
 import { monotonicMs } from '../base/time.ts'
 import { appFileOf, appOption, dataFolderOf } from './command.ts'
 import type { Arguments, CliCommand } from './command.ts'
@@ -60,6 +61,8 @@ Environment: as of 'tenfold start'; LOG_LEVEL is warn unless it is set.`,
 class Session {
   readonly #given: Arguments
   readonly #appFile: string
+  readonly #book = new LogBook()
+  readonly #log = createLogger({ process: 'supervisor', destination: this.#book.supervisor })
   #serving: Serving | undefined
 
   constructor(given: Arguments, appFile: string) {
@@ -72,7 +75,7 @@ class Session {
     // In a process of its own: here a module that has failed once would fail for ever.
     if (!await this.#isGood()) return this.#say({ event: 'faulty', changed: files }, 'waiting for a change')
     try {
-      this.#serving = await serve(this.#given, createLogger())
+      this.#serving = await serve(this.#given, this.#log, this.#book)
     } catch (error) {
       // What a change of the application cannot mend (a port that is taken, say) ends the command.
       if (!isTenfoldError(error) || error.code !== 'UNAVAILABLE') throw error

@@ -5,6 +5,7 @@ import { startAdminServer } from '../admin/server.ts'
 import { deploy } from '../boot/deployment.ts'
 import type { Deployment } from '../boot/deployment.ts'
 import { findTopology } from '../boot/load.ts'
+import { LogBook } from '../boot/log-book.ts'
 import { appFileOf, appOption, dataFolderOf, portOf, print } from './command.ts'
 import type { Arguments, CliCommand } from './command.ts'
 
@@ -20,9 +21,10 @@ SIGTERM and Ctrl-C finish what runs and stop.
 Environment: PORT (3000), ADMIN_PORT (4000), HOST (127.0.0.1), TENFOLD_DATA (.tenfold), LOG_LEVEL (info).`,
   options: { ...appOption, topology: { type: 'string', default: '1-monolith' } },
   async run(given) {
-    const log = createLogger()
+    const book = new LogBook()
+    const log = createLogger({ process: 'supervisor', destination: book.supervisor })
     const stopping = stopSignal()
-    const serving = await serve(given, log)
+    const serving = await serve(given, log, book)
     print(given, serving.facts, serving.text)
     const signal = await stopping
     log.info({ signal }, 'stopping')
@@ -44,12 +46,12 @@ export interface Serving {
 }
 
 /** Deploys what the options name, with its admin port. */
-export async function serve(given: Arguments, log: Logger): Promise<Serving> {
+export async function serve(given: Arguments, log: Logger, book: LogBook): Promise<Serving> {
   const appFile = appFileOf(given)
   const { name, file } = await findTopology(appFile, String(given.values.topology))
   const deployment = await deploy({
     appFile, topologyName: name, topologyFile: file, dataFolder: dataFolderOf(),
-    host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log,
+    host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log, book,
   })
   const admin = await startAdminServer(deployment, portOf('ADMIN_PORT') ?? 4000).catch(async (error: unknown) => {
     await deployment.stop()

@@ -17,6 +17,7 @@
  * A changed spec is rolled, one process at a time: the new one is ready before the old one
  * is drained. One that does not become ready ends the roll; the old ones stay.
  */
+import type { Readable } from 'node:stream'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
@@ -44,7 +45,12 @@ export interface ProcessOrchestratorOptions {
   readonly log: Logger
   /** The Node that runs the children; the one of this process unless told otherwise. */
   readonly nodePath?: string
+  /** Takes what the children print; without it that goes where this process prints. */
+  readonly onOutput?: TakeOutput | undefined
 }
+
+/** `process` is the name and the replica: `web.0`. */
+export type TakeOutput = (process: string, stdout: Readable, stderr: Readable) => void
 
 export function openProcessOrchestrator(options: ProcessOrchestratorOptions): Orchestrator {
   return new ProcessOrchestrator(options)
@@ -55,6 +61,7 @@ interface Place { readonly spec: ProcessSpec; readonly replica: number }
 class ProcessOrchestrator implements Orchestrator {
   readonly #log: Logger
   readonly #nodePath: string
+  readonly #onOutput: TakeOutput | undefined
   /** By everything that identifies a process: a changed spec is another one. */
   readonly #replicas = new Map<string, Replica>()
   readonly #leaving = new Set<Replica>()
@@ -65,6 +72,7 @@ class ProcessOrchestrator implements Orchestrator {
   constructor(options: ProcessOrchestratorOptions) {
     this.#log = options.log
     this.#nodePath = options.nodePath ?? process.execPath
+    this.#onOutput = options.onOutput
   }
 
   /** One at a time, in the order of the calls. */
@@ -104,7 +112,7 @@ class ProcessOrchestrator implements Orchestrator {
 
   #start(key: string, { spec, replica }: Place): Replica {
     const listener = spec.listen && this.#listeners.get(addressOf(spec.listen))
-    const started = new Replica({ spec, replica, listener, nodePath: this.#nodePath, log: this.#log })
+    const started = new Replica({ spec, replica, listener, nodePath: this.#nodePath, log: this.#log, onOutput: this.#onOutput })
     this.#replicas.set(key, started)
     return started
   }

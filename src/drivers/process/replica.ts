@@ -7,7 +7,7 @@ import type { Logger } from '../../base/log.ts'
 import { after, monotonicMs, now } from '../../base/time.ts'
 import type { ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
 import type { Listener, Seat } from './listener.ts'
-import type { ChildMessage, SupervisorMessage } from './orchestrator.ts'
+import type { ChildMessage, SupervisorMessage, TakeOutput } from './orchestrator.ts'
 
 export interface ReplicaOptions {
   readonly spec: ProcessSpec
@@ -15,6 +15,7 @@ export interface ReplicaOptions {
   readonly listener: Listener | undefined
   readonly nodePath: string
   readonly log: Logger
+  readonly onOutput: TakeOutput | undefined
 }
 
 /** A process that ran this long was well: the next restart is immediate again. */
@@ -62,17 +63,19 @@ export class Replica {
   get isOver(): boolean { return this.#state === 'stopped' || this.#stopped !== undefined }
 
   #start(): void {
-    const { spec, replica, nodePath } = this.#options
+    const { spec, replica, nodePath, onOutput } = this.#options
     this.#state = 'starting'
     this.#reason = undefined
     this.#startedAtMs = now()
     this.#startedMonotonicMs = monotonicMs()
     // Detached: Ctrl-C reaches the supervisor only, which then drains; the contract ends orphans.
-    const child = spawn(nodePath, [...spec.command], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true,
+    const output = onOutput ? 'pipe' : 'inherit'
+    const child: ChildProcess = spawn(nodePath, [...spec.command], {
+      stdio: ['ignore', output, output, 'ipc'], detached: true,
       env: { ...process.env, ...spec.env, TENFOLD_PROCESS: spec.name, TENFOLD_REPLICA: String(replica) },
     })
     this.#child = child
+    if (child.stdout && child.stderr) onOutput?.(`${spec.name}.${replica}`, child.stdout, child.stderr)
     child.on('message', message => { if (this.#child === child) this.#hear(child, message as ChildMessage) })
     let over = false
     const end = (how: string) => { if (!over) { over = true; this.#ended(how) } }
