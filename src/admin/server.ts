@@ -8,13 +8,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { fault, isTenfoldError } from '../base/errors.ts'
 import { nodeHttp } from '../base/node-http.ts'
 import type { Deployment } from '../boot/deployment.ts'
+import type { LogBook } from '../boot/log-book.ts'
 import type { IntentCount } from '../runtime/statistics.ts'
 import { exposition } from './exposition.ts'
+import { logList, logStream } from './logs.ts'
 import { metricFamilies } from './metrics.ts'
+import { traceDetail, traceList } from './traces.ts'
 
 export interface AdminServer { readonly url: string; close(): Promise<void> }
 
-type Pages = Readonly<Record<string, (headers: IncomingMessage['headers']) => unknown>>
+interface Asked { readonly query: URLSearchParams; readonly name: string; readonly headers: IncomingMessage['headers'] }
+type Pages = Readonly<Record<string, (asked: Asked) => unknown>>
 
 /** A page that is not JSON. */
 export interface TextPage { readonly contentType: string; readonly text: string }
@@ -26,8 +30,11 @@ export async function startAdminServer(deployment: Deployment, port: number): Pr
     '/status': () => statusOf(deployment),
     '/plan': () => deployment.plan,
     '/statistics': () => statisticsOf(deployment),
-    '/metrics': async ({ accept }) => exposition(await metricFamilies(deployment), accept),
+    '/metrics': async ({ headers }) => exposition(await metricFamilies(deployment), headers.accept),
     '/metrics.json': () => metricFamilies(deployment),
+    '/logs': ({ query }) => logList(bookOf(deployment), query),
+    '/traces': ({ query }) => traceList(deployment.orchestrator, query),
+    '/traces/<traceId>': ({ name }) => traceDetail(deployment.orchestrator, name),
   }
   let restarting = false
   const actions: Pages = {
@@ -39,7 +46,9 @@ export async function startAdminServer(deployment: Deployment, port: number): Pr
     },
   }
   const server = nodeHttp.createServer({ headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 }, (request, response) => {
-    void answer(request, deployment.adminToken, pages, actions).then(body => send(response, 200, body), (error: unknown) => {
+    const logs = followedLogs(request)
+    const answered = logs ? followLogs(deployment, logs, response) : answer(request, deployment.adminToken, pages, actions).then(body => send(response, 200, body))
+    void answered.catch((error: unknown) => {
       if (!isTenfoldError(error)) throw error
       send(response, error.status, { code: error.code, message: error.message })
     })
@@ -55,16 +64,37 @@ export async function startAdminServer(deployment: Deployment, port: number): Pr
   }
 }
 
+/** The query of a request for the log as it is written. */
+function followedLogs({ method, url = '' }: IncomingMessage): URLSearchParams | null {
+  const { path, query } = addressOf(url)
+  return method === 'GET' && path === '/logs' && query.get('follow') === '1' ? query : null
+}
+
+async function followLogs(deployment: Deployment, query: URLSearchParams, response: ServerResponse): Promise<void> { logStream(bookOf(deployment), query, response) }
+
+/** Not URL: that throws at some of what may come. */
+function addressOf(url: string): { readonly path: string; readonly query: URLSearchParams } {
+  const [path = '', query = ''] = url.split('?', 2)
+  return { path, query: new URLSearchParams(query) }
+}
+
+function bookOf({ book }: Deployment): LogBook {
+  if (!book) throw fault('NOT_SUPPORTED', 'this deployment keeps no log')
+  return book
+}
+
 async function answer({ method, url = '', headers }: IncomingMessage, token: string, pages: Pages, actions: Pages): Promise<unknown> {
-  const [page, action] = [pages[url], actions[url]]
+  const { path, query } = addressOf(url)
+  const name = /^\/traces\/(\w+)$/.exec(path)?.[1] ?? ''
+  const [page, action] = [pages[name ? '/traces/<traceId>' : path], actions[path]]
   if (!page && !action) throw fault('NOT_FOUND', `there is no ${url}; GET ${Object.keys(pages).join(', ')}; POST ${Object.keys(actions).join(', ')}`)
   if (page) {
     if (method !== 'GET') throw fault('METHOD_NOT_ALLOWED', `GET ${url}`)
-    return page(headers)
+    return page({ query, name, headers })
   }
   if (method !== 'POST') throw fault('METHOD_NOT_ALLOWED', `POST ${url}`)
   if (!isToken(headers.authorization, token)) throw fault('UNAUTHENTICATED', `POST ${url} takes the header 'Authorization: Bearer <token>' of this deployment's data folder; 'tenfold restart' sends it when TENFOLD_DATA names the same folder`)
-  return action!(headers)
+  return action!({ query, name, headers })
 }
 
 function isToken(header: string | undefined, token: string): boolean {

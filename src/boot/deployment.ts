@@ -29,6 +29,7 @@ import type { Topology } from '../topology/topology.ts'
 import { startCdn } from './cdn.ts'
 import { engineMetrics } from './engine-metrics.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
+import type { LogBook } from './log-book.ts'
 import { learnFrom } from './planner.ts'
 
 /** Beside this file, with its ending: .ts in a checkout, .js when published. */
@@ -43,6 +44,8 @@ export interface DeploymentOptions {
   /** Overrides the topology's port. */
   readonly port?: number | undefined
   readonly log: Logger
+  /** Takes what the processes print; without it that goes where this process prints. */
+  readonly book?: LogBook
   readonly env?: Readonly<Record<string, string>>
   /**
    * The process that waits beside those that run, for a crash or a change: with the whole
@@ -68,6 +71,8 @@ export interface Deployment {
   /** What the supervisor measures of itself; null when nothing is measured. */
   readonly metrics: MetricRegistry | null
   readonly engineMetrics: EngineMetrics
+  /** The log of all processes; null where nobody keeps one. */
+  readonly book: LogBook | null
   /** Whoever shows it may change the deployment: see adminTokenOf. */
   readonly adminToken: string
   /** Replaces every process, one at a time, by one that runs the source as it is now; no request fails. */
@@ -88,7 +93,10 @@ export async function deploy(options: DeploymentOptions): Promise<Deployment> {
 async function start(options: DeploymentOptions, closers: Closers): Promise<Deployment> {
   const lock = await dataFolderLock(options.dataFolder)
   closers.add(() => lock.release())
-  const spares = new Spares({ command: [processFile], log: options.log, env: {
+  const { book } = options
+  book?.open(options.dataFolder)
+  closers.add(() => book?.close())
+  const spares = new Spares({ command: [processFile], log: options.log, pipesOutput: book !== undefined, env: {
     ...options.env, TENFOLD_APP: options.appFile, TENFOLD_TOPOLOGY: options.topologyFile, TENFOLD_TOPOLOGY_NAME: options.topologyName, TENFOLD_DATA: options.dataFolder,
   } })
   closers.add(() => spares.dismiss())
@@ -101,7 +109,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   await Promise.allSettled(parts)
   const [plan, databaseUrl, secret] = await Promise.all(parts)
   const port = options.port ?? topology.ports.ingress.port
-  const orchestrator = openProcessOrchestrator({ log: options.log, spares })
+  const orchestrator = openProcessOrchestrator({ log: options.log, spares, onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
   closers.add(() => orchestrator.stop(limits.drainMs))
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
   if (metrics) closers.add(measureProcess(metrics))
@@ -123,7 +131,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const cdnUrl = await startCdn(topology.ports.cdn, { plan, secret: Buffer.from(secret, 'hex'), origin: { host: options.host, port }, dataFolder: options.dataFolder, log: options.log }, closers)
   let stopping: Promise<void> | undefined
   return {
-    plan, databaseUrl, orchestrator, metrics, engineMetrics: engineMetrics({ postgres: measurements }, options.log), url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
+    plan, databaseUrl, orchestrator, book: book ?? null, metrics, engineMetrics: engineMetrics({ postgres: measurements }, options.log), url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
     // A spec with another generation is a changed one, which the orchestrator rolls.
     restart: async () => {
       generation++

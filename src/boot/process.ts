@@ -17,11 +17,13 @@ import { planOf } from '../topology/plan.ts'
 import type { Role } from '../topology/topology.ts'
 import type { Running } from './boot.ts'
 import { loadApplication, loadTopology } from './load.ts'
+import type { TraceQuestion } from '../runtime/trace-report.ts'
 import type { Learnt } from './planner.ts'
 
+const ownLog = () => createLogger({ name: process.env.TENFOLD_PROCESS!, process: `${process.env.TENFOLD_PROCESS}.${process.env.TENFOLD_REPLICA ?? '0'}` })
 /** False in a spare until it has a role. */
 let begun = process.env.TENFOLD_SPARE === undefined
-let log = begun ? createLogger({ name: process.env.TENFOLD_PROCESS! }) : silentLogger
+let log = begun ? ownLog() : silentLogger
 let running: Running | undefined
 let ending = false
 const role = Promise.withResolvers<Readonly<Record<string, string>>>()
@@ -43,7 +45,7 @@ async function wait(loads: string): Promise<void> {
     learnt({ plan: planOf(app, name!, topology, availableParallelism()) })
   }
   Object.assign(process.env, await role.promise)
-  log = createLogger({ name: process.env.TENFOLD_PROCESS! })
+  log = ownLog()
   begun = true
 }
 
@@ -65,6 +67,7 @@ async function start(): Promise<void> {
     limiterEnabled: env.TENFOLD_LIMITER !== 'off',
     cacheStamps: env.TENFOLD_CACHE_STAMPS !== 'off',
     metrics: env.TENFOLD_METRICS !== 'off',
+    tracing: env.TENFOLD_TRACES !== 'off',
     acknowledgeAfterCommit: env.TENFOLD_ACKNOWLEDGE !== 'before-commit',
   })
   tell({ type: 'ready' })
@@ -99,11 +102,16 @@ process.on('message', (message: SupervisorMessage, connection?: Socket) => {
   if (message.type === 'drain') void end(0, message.lingerMs)
   if (message.type === 'statistics') tell({ type: message.type, id: message.id, answer: running?.statistics.read() ?? [] })
   if (message.type === 'metrics') tell({ type: message.type, id: message.id, answer: running?.metrics?.read() ?? [] })
+  if (message.type === 'traces') tell({ type: message.type, id: message.id, answer: running?.tracer.answer(message.payload as TraceQuestion) ?? null })
   if (message.type !== 'connection') return
   tell({ type: 'took', id: message.id })
   if (connection) running!.take(connection)
 })
-process.on('disconnect', () => void end(0))
+process.on('disconnect', () => {
+  // Who read what is printed here is gone as well.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  void end(0)
+})
 // The terminal signals the whole group; the supervisor decides when this process drains.
 process.on('SIGINT', () => {})
 process.on('SIGTERM', () => void end(0))

@@ -12,6 +12,7 @@ import path from 'node:path'
 import { isTenfoldError } from '../base/errors.ts'
 import type { ErrorCode } from '../base/errors.ts'
 import { createLogger } from '../base/log.ts'
+import { LogBook } from '../boot/log-book.ts'
 import { monotonicMs } from '../base/time.ts'
 import { appFileOf, appOption, dataFolderOf } from './command.ts'
 import type { Arguments, CliCommand } from './command.ts'
@@ -61,6 +62,8 @@ const mendable: ReadonlySet<ErrorCode> = new Set(['UNAVAILABLE', 'DECLARATION_FA
 
 class Session {
   readonly #given: Arguments
+  readonly #book = new LogBook()
+  readonly #log = createLogger({ process: 'supervisor', destination: this.#book.supervisor })
   #serving: Serving | undefined
 
   constructor(given: Arguments) { this.#given = given }
@@ -68,7 +71,7 @@ class Session {
   async update(files: readonly string[], signal: AbortSignal): Promise<void> {
     if (this.#serving) return this.#restart(this.#serving, files, signal)
     try {
-      this.#serving = await serve(this.#given, createLogger(), 'framework')
+      this.#serving = await serve(this.#given, { log: this.#log, book: this.#book, standby: 'framework' })
     } catch (error) {
       // What a change of the application cannot mend (a port that is taken, say) ends the command.
       if (!isTenfoldError(error) || !mendable.has(error.code)) throw error

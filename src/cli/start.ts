@@ -5,6 +5,7 @@ import { startAdminServer } from '../admin/server.ts'
 import { deploy } from '../boot/deployment.ts'
 import type { Deployment, DeploymentOptions } from '../boot/deployment.ts'
 import { findTopology } from '../boot/load.ts'
+import { LogBook } from '../boot/log-book.ts'
 import { appFileOf, appOption, dataFolderOf, portOf, print } from './command.ts'
 import type { Arguments, CliCommand } from './command.ts'
 
@@ -21,9 +22,10 @@ Environment: PORT (3000), ADMIN_PORT (4000), HOST (127.0.0.1), TENFOLD_DATA (.te
 TENFOLD_STANDBY (on): 'off' saves the memory of the process that waits to replace one that crashes.`,
   options: { ...appOption, topology: { type: 'string', default: '1-monolith' } },
   async run(given) {
-    const log = createLogger()
+    const book = new LogBook()
+    const log = createLogger({ process: 'supervisor', destination: book.supervisor })
     const stopping = stopSignal()
-    const serving = await serve(given, log, process.env.TENFOLD_STANDBY === 'off' ? undefined : 'application')
+    const serving = await serve(given, { log, book, standby: process.env.TENFOLD_STANDBY === 'off' ? undefined : 'application' })
     print(given, serving.facts, serving.text)
     const signal = await stopping
     log.info({ signal }, 'stopping')
@@ -44,13 +46,15 @@ export interface Serving {
   stop(): Promise<void>
 }
 
+export interface ServeOptions { readonly log: Logger; readonly book: LogBook; readonly standby: DeploymentOptions['standby'] }
+
 /** Deploys what the options name, with its admin port. */
-export async function serve(given: Arguments, log: Logger, standby: DeploymentOptions['standby']): Promise<Serving> {
+export async function serve(given: Arguments, { log, book, standby }: ServeOptions): Promise<Serving> {
   const appFile = appFileOf(given)
   const { name, file } = await findTopology(appFile, String(given.values.topology))
   const deployment = await deploy({
     appFile, topologyName: name, topologyFile: file, dataFolder: dataFolderOf(),
-    host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log, standby,
+    host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log, book, standby,
   })
   const admin = await startAdminServer(deployment, portOf('ADMIN_PORT') ?? 4000).catch(async (error: unknown) => {
     await deployment.stop()

@@ -36,7 +36,7 @@ export interface ProcessAnswer {
   readonly answer: unknown
 }
 
-export type Question = 'statistics' | 'metrics'
+export type Question = 'statistics' | 'metrics' | 'traces'
 
 export interface Orchestrator {
   apply(processes: readonly ProcessSpec[]): Promise<void>

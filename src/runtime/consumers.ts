@@ -10,11 +10,13 @@ import type { Projection } from '../model/projection.ts'
 import type { Bus, Subscribed, Subscription as BusSubscription } from '../ports/bus.ts'
 import type { Cdn } from '../ports/cdn.ts'
 import type { Message } from '../ports/database.ts'
-import { deliver } from './delivery.ts'
+import { deliver, observed } from './delivery.ts'
 import { projectionContext } from './execution.ts'
 import type { Surroundings } from './execution.ts'
 import type { Invalidation } from './invalidation.ts'
 import { invalidatedMessage, invalidatedNameOf, tagsIn } from './invalidation.ts'
+import type { Span } from './span.ts'
+import { tracedTransaction } from './traced-transaction.ts'
 
 export interface ConsumersOptions extends Surroundings {
   readonly app: Application
@@ -69,20 +71,26 @@ interface RunnableProjection {
   invalidates?(batch: EventBatch): readonly string[]
 }
 
-async function project(options: ConsumersOptions, intent: Projection, batch: readonly Message[]): Promise<void> {
+function project(options: ConsumersOptions, intent: Projection, batch: readonly Message[]): Promise<void> {
+  const span = options.tracer.consume('batch', intent.name, batch.map(one => one.traceparent))
+  span.facts = { from: intent.definition.on.map(event => event.name).join(' '), messages: batch.length }
+  return observed(options, span, () => projectBatch(options, intent, batch, span))
+}
+
+async function projectBatch(options: ConsumersOptions, intent: Projection, batch: readonly Message[], span: Span): Promise<void> {
   const scope = { service: intent.service.name, bucket: null, deadlineMonotonicMs: monotonicMs() + limits.commandDeadlineMs }
   const { run, invalidates } = intent.definition as unknown as RunnableProjection
-  const invalidated = await options.database.transaction(scope, async transaction => {
+  const invalidated = await tracedTransaction(options.database, scope, span, async transaction => {
     const fresh = await transaction.firstSeen(intent.name, batch)
     const all: Delivered[] = batch.filter(message => fresh.has(message.id))
     if (all.length === 0) return null
     const batchOfEvents: EventBatch = { all, of: event => all.filter(one => one.name === event.name) }
-    await run(projectionContext(options, intent, transaction), batchOfEvents)
+    await run(projectionContext(options, intent, transaction, span), batchOfEvents)
     const tags = options.invalidation ? [...new Set(invalidates?.(batchOfEvents))] : []
     if (tags.length === 0) return null
-    const message = invalidatedMessage(intent.service.name, all[0]!.bucket, tags)
+    const message = invalidatedMessage(intent.service.name, all[0]!.bucket, tags, span.traceparent)
     await transaction.append([message])
     return { tags, message }
   })
-  if (invalidated) await options.invalidation!.spread(invalidated.tags, [invalidated.message.id])
+  if (invalidated) await span.begin('invalidate', intent.service.name).around(options.invalidation!.spread(invalidated.tags, [invalidated.message.id]))
 }

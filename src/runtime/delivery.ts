@@ -16,7 +16,7 @@ import type { Message } from '../ports/database.ts'
 import { Deadline } from './deadline.ts'
 import { writingContext } from './execution.ts'
 import type { Execution, Surroundings } from './execution.ts'
-import { traceparentFrom } from './trace.ts'
+import type { Span } from './span.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 
 /** How many transactions run at the same time. */
@@ -48,23 +48,28 @@ function lanesOf(batch: readonly Message[], count: number): Message[][] {
   return lanes.filter(lane => lane.length > 0)
 }
 
-async function deliverTogether(surroundings: Surroundings, intent: Subscription, messages: readonly Message[]): Promise<void> {
+function deliverTogether(surroundings: Surroundings, intent: Subscription, messages: readonly Message[]): Promise<void> {
+  const span = surroundings.tracer.consume('handler', intent.name, messages.map(one => one.traceparent))
+  span.facts = { from: messages[0]!.name, messages: messages.length, ...messages.length === 1 ? { messageId: messages[0]!.id } : {} }
+  return observed(surroundings, span, () => runTogether(surroundings, intent, messages, span))
+}
+
+async function runTogether(surroundings: Surroundings, intent: Subscription, messages: readonly Message[], span: Span): Promise<void> {
   const key = intent.definition.key as ((payload: unknown) => Key) | undefined
   const run = intent.definition.run as (context: unknown, event: Delivered) => Promise<void>
   const deliveries = messages.map(message => ({ message, target: key ? routed(key(message.payload)) : { key: message.key, bucket: message.bucket } }))
-  const { target, message } = deliveries[0]!
+  const { target } = deliveries[0]!
   const deadline = new Deadline(limits.commandDeadlineMs)
   const scope = { service: intent.service.name, bucket: target.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
-  const work = new UnitOfWork(surroundings, scope, target.key, traceparentFrom(message.traceparent))
+  const work = new UnitOfWork(surroundings, scope, target.key, span)
   const together = messages.length > 1 ? { called: false } : undefined
   const meter = surroundings.statistics.meterOf(intent)
   try {
     const fresh = await (await work.transaction()).firstSeen(intent.name, deliveries.map(({ message: { id }, target: { bucket } }) => ({ id, bucket })))
     for (const { message, target } of deliveries) {
       if (!fresh.has(message.id)) continue
-      const traceparent = traceparentFrom(message.traceparent)
-      await work.turnTo(target, traceparent)
-      const execution: Execution = { intent, deadline, together, bucket: target.bucket, user: null, metadata: metadataFor(message, traceparent, deadline) }
+      await work.turnTo(target, messages.length > 1 ? message.traceparent ?? null : null)
+      const execution: Execution = { intent, deadline, together, span, bucket: target.bucket, user: null, metadata: metadataFor(message, span, deadline) }
       const running = deadline.race(run(writingContext(surroundings, execution, work), message))
       await (meter ? meter.measure(running) : running)
       // Also where the handler caught the refusal of its call.
@@ -80,7 +85,13 @@ async function deliverTogether(surroundings: Surroundings, intent: Subscription,
   }
 }
 
+/** Runs what was delivered: its span ends with it, and at debug the log has a line. */
+export async function observed({ tracer, log }: Pick<Surroundings, 'tracer' | 'log'>, span: Span, work: () => Promise<void>): Promise<void> {
+  await tracer.run(span, work)
+  if (log.isLevelEnabled('debug')) log.debug({ intent: span.about, traceId: span.trace.traceId, spanId: span.id }, `${span.what} done`)
+}
+
 /** A delivery calls others under an idempotency key of its own, so that a second one repeats nothing. */
-export function metadataFor(message: Pick<Message, 'id'>, traceparent: string, deadline: Deadline): Execution['metadata'] {
-  return { timeoutMs: deadline.remainingMs(), traceparent, requestId: randomHex(8), caller: null, idempotencyKey: message.id, depth: 1, priority: 'low' }
+export function metadataFor(message: Pick<Message, 'id'>, span: Span, deadline: Deadline): Execution['metadata'] {
+  return { timeoutMs: deadline.remainingMs(), traceparent: span.traceparent, requestId: randomHex(8), caller: null, idempotencyKey: message.id, depth: 1, priority: 'low' }
 }

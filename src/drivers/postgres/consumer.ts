@@ -18,6 +18,7 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { MetricRegistry } from '../../base/metric-registry.ts'
 import { after, monotonicMs, sleep } from '../../base/time.ts'
+import { traceIdOf } from '../../base/traceparent.ts'
 import type { Subscribed, Subscription } from '../../ports/bus.ts'
 import type { Position } from '../../ports/database.ts'
 import { ConsumerStore } from './consumer-store.ts'
@@ -290,7 +291,7 @@ export class Consumer implements Subscribed {
       else {
         const attempts = entry.attempts + 1
         const dead = attempts >= this.subscription.attemptsMax
-        if (dead) this.#options.log.error({ consumer: this.subscription.consumer, message: entry.message.id, event: entry.message.name, attempts, error }, 'a message is a dead letter now')
+        if (dead) this.#options.log.error({ ...this.#about(entry), event: entry.message.name, attempts, error }, 'a message is a dead letter now')
         await store.failAgain(entry, attempts, backoffMs(this.subscription.backoff, attempts), dead, error)
         if (dead) this.#options.metrics?.counter('tenfold_intent_dead_total', this.subscription.consumer).add()
       }
@@ -299,13 +300,17 @@ export class Consumer implements Subscribed {
     this.#advance(this.#place)
   }
 
+  #about({ message: { id, traceparent } }: Entry): Record<string, unknown> {
+    return { intent: this.subscription.consumer, message: id, traceId: traceparent && traceIdOf(traceparent) }
+  }
+
   async #try(entry: Entry): Promise<string | null> {
     const startedAtMs = monotonicMs()
     try {
       await this.subscription.handle([entry.message])
       return null
     } catch (error) {
-      this.#options.log.warn({ err: error, consumer: this.subscription.consumer, message: entry.message.id, tookMs: monotonicMs() - startedAtMs }, 'a message failed')
+      this.#options.log.warn({ err: error, ...this.#about(entry), tookMs: monotonicMs() - startedAtMs }, 'a message failed')
       return String((error as Error)?.message ?? error)
     }
   }

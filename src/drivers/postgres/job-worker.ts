@@ -17,6 +17,7 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import { randomHex } from '../../base/random.ts'
 import { after, every, monotonicMs, sleep } from '../../base/time.ts'
+import { traceIdOf } from '../../base/traceparent.ts'
 import type { Working, WorkOptions } from '../../ports/queue.ts'
 import { ofRuntime } from './attribution.ts'
 import { jobOf } from './queue.ts'
@@ -170,7 +171,7 @@ export class JobWorker implements Working {
     if (outcome === 'done') return this.#done.add([row.id])
     if (outcome === 'cut' || signal.aborted) return this.#settle('job_give_back', giveBackText, [[row.id], this.#id])
     const message = String((outcome.error as Error | null)?.message ?? outcome.error)
-    this.#options.log.warn({ err: outcome.error, job: row.name, id: row.id, attempt: row.attempts, attemptsMax: row.attempts_max }, 'a job failed')
+    this.#options.log.warn({ err: outcome.error, intent: row.name, traceId: row.traceparent ? traceIdOf(row.traceparent) : undefined, id: row.id, attempt: row.attempts, attemptsMax: row.attempts_max }, 'a job failed')
     await this.#settle('job_fail', failText, [row.id, this.#id, message, backoffMs(retry, row.attempts)])
   }
 

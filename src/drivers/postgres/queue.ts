@@ -21,10 +21,10 @@ export interface PostgresQueueOptions { readonly url: string; readonly log: Logg
 const notifyDelayMs = 5
 // A waiting id is left as it is; one that is dead or done is enqueued anew.
 const enqueueText = ofRuntime('job', `
-  INSERT INTO tenfold.job (id, name, payload, serial, run_at, asked_at, attempts_max)
-  SELECT id, name, payload, serial, coalesce(run_at, now()), run_at, attempts_max
-  FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::timestamptz[], $6::int[])
-    WITH ORDINALITY AS job (id, name, payload, serial, run_at, attempts_max, position) ORDER BY position
+  INSERT INTO tenfold.job (id, name, payload, serial, run_at, asked_at, attempts_max, traceparent)
+  SELECT id, name, payload, serial, coalesce(run_at, now()), run_at, attempts_max, traceparent
+  FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::timestamptz[], $6::int[], $7::text[])
+    WITH ORDINALITY AS job (id, name, payload, serial, run_at, attempts_max, traceparent, position) ORDER BY position
   ON CONFLICT (id) DO NOTHING`)
 const depthText = ofRuntime('job', `
   SELECT count(*) FILTER (WHERE worker IS NULL AND dead_at IS NULL AND run_at <= now()) AS waiting,
@@ -37,11 +37,12 @@ const depthText = ofRuntime('job', `
 export interface JobRow {
   readonly id: string; readonly name: string; readonly payload: unknown; readonly serial: string | null
   readonly asked_at: Date | null; readonly attempts: number; readonly attempts_max: number; readonly error: string | null
+  readonly traceparent: string | null
 }
 
 export const jobOf = (row: JobRow): Job => ({
   id: row.id, name: row.name, payload: row.payload, attemptsMax: row.attempts_max,
-  serial: row.serial ?? undefined, runAtMs: row.asked_at?.getTime(),
+  serial: row.serial ?? undefined, runAtMs: row.asked_at?.getTime(), traceparent: row.traceparent ?? undefined,
 })
 
 export const openPostgresQueue = (options: PostgresQueueOptions): Queue => new PostgresQueue(options)
@@ -80,6 +81,7 @@ class PostgresQueue implements Queue {
     await this.#query({ name: 'queue_enqueue', text: enqueueText }, [
       jobs.map(job => job.id), jobs.map(job => job.name), payloads, jobs.map(job => job.serial ?? null),
       jobs.map(job => job.runAtMs === undefined ? null : new Date(job.runAtMs)), jobs.map(job => job.attemptsMax),
+      jobs.map(job => job.traceparent ?? null),
     ])
     for (const worker of this.#workers) worker.wake()
     this.#notify()

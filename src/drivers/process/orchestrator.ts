@@ -10,7 +10,7 @@
  * - `drain`, with graceMs: take no new work, finish what runs, exit 0 within graceMs. It is
  *   killed soon after. Connections that are idle may be used once more within lingerMs, and
  *   each answer says `Connection: close`, so that no client meets a reset.
- * - `statistics` or `metrics`, with an id and perhaps a payload: answer with the same type and id, and `answer`.
+ * - `statistics`, `metrics` or `traces`, with an id and perhaps a payload: answer with the same type and id, and `answer`.
  * - say `draining` when it drains by itself: it gets no more connections.
  * - on 'disconnect' the supervisor has died: exit by itself, at once or after draining.
  *   Children are detached, so nothing else would end them.
@@ -19,6 +19,7 @@
  * A changed spec is rolled, one process at a time: the new one is ready before the old one
  * is drained. One that does not become ready ends the roll; the old ones stay.
  */
+import type { Readable } from 'node:stream'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
@@ -53,7 +54,12 @@ export interface ProcessOrchestratorOptions {
   readonly nodePath?: string
   /** Where a process is taken from before one is started. */
   readonly spares?: Spares
+  /** Takes what the children print; without it that goes where this process prints. */
+  readonly onOutput?: TakeOutput | undefined
 }
+
+/** `process` is the name and the replica: `web.0`. */
+export type TakeOutput = (process: string, stdout: Readable, stderr: Readable) => void
 
 export function openProcessOrchestrator(options: ProcessOrchestratorOptions): Orchestrator {
   return new ProcessOrchestrator(options)
@@ -65,6 +71,7 @@ class ProcessOrchestrator implements Orchestrator {
   readonly #log: Logger
   readonly #nodePath: string
   readonly #spares: Spares | undefined
+  readonly #onOutput: TakeOutput | undefined
   /** By everything that identifies a process: a changed spec is another one. */
   readonly #replicas = new Map<string, Replica>()
   readonly #leaving = new Set<Replica>()
@@ -76,6 +83,7 @@ class ProcessOrchestrator implements Orchestrator {
     this.#log = options.log
     this.#nodePath = options.nodePath ?? process.execPath
     this.#spares = options.spares
+    this.#onOutput = options.onOutput
   }
 
   /** One at a time, in the order of the calls. */
@@ -115,8 +123,8 @@ class ProcessOrchestrator implements Orchestrator {
 
   #start(key: string, { spec, replica }: Place): Replica {
     const listener = spec.listen && this.#listeners.get(addressOf(spec.listen))
-    const launch: ReplicaOptions['launch'] = (command, env) => this.#spares?.take(command, env) ?? spawnProcess(this.#nodePath, command, env)
-    const started = new Replica({ spec, replica, listener, launch, log: this.#log })
+    const launch: ReplicaOptions['launch'] = (command, env) => this.#spares?.take(command, env) ?? spawnProcess(this.#nodePath, command, env, this.#onOutput !== undefined)
+    const started = new Replica({ spec, replica, listener, launch, log: this.#log, onOutput: this.#onOutput })
     this.#replicas.set(key, started)
     return started
   }

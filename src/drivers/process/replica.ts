@@ -6,7 +6,7 @@ import type { Logger } from '../../base/log.ts'
 import { after, monotonicMs, now } from '../../base/time.ts'
 import type { ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
 import type { Listener, Seat } from './listener.ts'
-import type { ChildMessage, SupervisorMessage } from './orchestrator.ts'
+import type { ChildMessage, SupervisorMessage, TakeOutput } from './orchestrator.ts'
 
 export interface ReplicaOptions {
   readonly spec: ProcessSpec
@@ -15,6 +15,7 @@ export interface ReplicaOptions {
   /** Starts the process, or takes one that waits for work. */
   readonly launch: (command: readonly string[], env: Readonly<Record<string, string>>) => ChildProcess
   readonly log: Logger
+  readonly onOutput: TakeOutput | undefined
 }
 
 /** A process that ran this long was well: the next restart is immediate again. */
@@ -63,7 +64,7 @@ export class Replica {
   get isOver(): boolean { return this.#state === 'stopped' || this.#stopped !== undefined }
 
   #start(): void {
-    const { spec, replica, launch } = this.#options
+    const { spec, replica, launch, onOutput } = this.#options
     this.#state = 'starting'
     this.#reason = undefined
     this.#isHopeless = false
@@ -71,6 +72,7 @@ export class Replica {
     this.#startedMonotonicMs = monotonicMs()
     const child = launch(spec.command, { ...spec.env, TENFOLD_PROCESS: spec.name, TENFOLD_REPLICA: String(replica) })
     this.#child = child
+    if (child.stdout && child.stderr) onOutput?.(`${spec.name}.${replica}`, child.stdout, child.stderr)
     child.on('message', message => { if (this.#child === child) this.#hear(child, message as ChildMessage) })
     let over = false
     const end = (how: string) => { if (!over) { over = true; this.#ended(how) } }

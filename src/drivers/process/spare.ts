@@ -24,6 +24,8 @@ export interface SparesOptions {
   readonly env: Environment
   readonly log: Logger
   readonly nodePath?: string
+  /** True: what they print is read by whoever takes them; otherwise it goes where this process prints. */
+  readonly pipesOutput?: boolean
 }
 
 /** One to be had at any time. */
@@ -35,8 +37,9 @@ export interface Standby {
 }
 
 /** Detached: Ctrl-C reaches the supervisor only, which then drains; the contract ends orphans. */
-export function spawnProcess(nodePath: string, command: readonly string[], env: Environment): ChildProcess {
-  return spawn(nodePath, [...command], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true, env: { ...process.env, ...env } })
+export function spawnProcess(nodePath: string, command: readonly string[], env: Environment, pipesOutput = false): ChildProcess {
+  const output = pipesOutput ? 'pipe' : 'inherit'
+  return spawn(nodePath, [...command], { stdio: ['ignore', output, output, 'ipc'], detached: true, env: { ...process.env, ...env } })
 }
 
 export class Spares {
@@ -51,8 +54,8 @@ export class Spares {
   get pids(): readonly number[] { return [...this.#waiting].flatMap(child => child.pid ?? []) }
 
   start(loads: string): ChildProcess {
-    const { nodePath = process.execPath, command, env } = this.#options
-    const child = spawnProcess(nodePath, command, { ...env, TENFOLD_SPARE: loads })
+    const { nodePath = process.execPath, command, env, pipesOutput } = this.#options
+    const child = spawnProcess(nodePath, command, { ...env, TENFOLD_SPARE: loads }, pipesOutput)
     this.#waiting.add(child)
     child.on('exit', () => { this.#waiting.delete(child) })
     child.on('error', () => { if (child.pid === undefined) this.#waiting.delete(child) })
