@@ -24,6 +24,7 @@ import { Invalidation } from '../runtime/invalidation.ts'
 import { measureProcess } from '../runtime/process-metrics.ts'
 import { Limiter } from '../runtime/limiter.ts'
 import { QueryCache } from '../runtime/query-cache.ts'
+import { RateGate } from '../runtime/rate-gate.ts'
 import { createRouter } from '../runtime/router.ts'
 import type { RouterOptions } from '../runtime/router.ts'
 import { Session } from '../runtime/session.ts'
@@ -155,17 +156,20 @@ async function tracerOf({ app, log, tracing }: BootOptions): Promise<Tracer> {
   return new Tracer({ enabled: tracing, exporter })
 }
 
-async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter' | 'statistics' | 'tracer'>, closers: Closers): Promise<Listening> {
+async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn, rates }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter' | 'statistics' | 'tracer'>, closers: Closers): Promise<Listening> {
   let closing = false
   const listening = await ingress.listen({
     host: options.host, port: options.port, handedDown: options.handedDown, corsOrigins: app.options.corsOrigins ?? [],
     routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app, blobs),
     // What arrives while it drains is answered: only when the time for that is over is it refused.
-    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, uploads: acceptsUploads(app) ? await createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
+    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, gate: new RateGate({ rates, log }), proxies: proxiesOf(options.topology), uploads: acceptsUploads(app) ? await createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
   })
   closers.add(() => { closing = true; return listening.close() })
   return listening
 }
+
+/** A CDN started here is trusted as far as what the topology says of others. */
+const proxiesOf = ({ ports: { ingress, cdn } }: Topology): number => ingress.proxies ?? (cdn.driver === 'varnish' ? 1 : 0)
 
 async function migrate(app: Application, { database }: Engines): Promise<void> {
   const report = await database.migrate(await readMigrations(app))

@@ -20,6 +20,14 @@ function isEmpty(object: object): boolean {
 
 export const one = (value: string | string[] | undefined): string | undefined => Array.isArray(value) ? value[0] : value
 
+/** Where a request comes from: behind trusted proxies what the outermost of them wrote down. */
+export function addressOf({ headers, remoteAddress }: Pick<RequestHead, 'headers' | 'remoteAddress'>, proxies: number): string {
+  if (proxies === 0) return remoteAddress
+  const given = headers['x-forwarded-for']
+  const hops = (Array.isArray(given) ? given.join() : given ?? '').split(',').map(hop => hop.trim()).filter(hop => hop !== '')
+  return hops.at(-proxies) ?? remoteAddress
+}
+
 export function requestIdOf(headers: Headers): string {
   const given = one(headers['x-request-id'])
   return given && /^[\w.:-]{1,128}$/.test(given) ? given : randomHex(8)

@@ -3,7 +3,7 @@
  * request (request.ts), and its answer (answer.ts, problem.ts).
  */
 import { fault } from '../base/errors.ts'
-import type { ErrorCode } from '../base/errors.ts'
+import type { ErrorCode, TenfoldError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import { monotonicMs } from '../base/time.ts'
 import { credentialsOf } from '../model/app.ts'
@@ -18,7 +18,8 @@ import { asTenfoldError, errorAnswer } from './problem.ts'
 import { refusalOf } from './query-cache.ts'
 import type { Kept, QueryCache } from './query-cache.ts'
 import { RecallMemo } from './recall.ts'
-import { idempotencyKeyOf, inputOf, requestIdOf, timeoutOf, tokenOf } from './request.ts'
+import type { Passage, RateGate } from './rate-gate.ts'
+import { addressOf, idempotencyKeyOf, inputOf, requestIdOf, timeoutOf, tokenOf } from './request.ts'
 import { RequestTrace } from './request-trace.ts'
 import type { Statistics } from './statistics.ts'
 import { targetsOf } from './target.ts'
@@ -34,6 +35,10 @@ export interface RouterOptions {
   /** True when a CDN stands in front, which Tenfold purges. */
   readonly hasCdn?: boolean
   readonly limiter: Limiter
+  /** Without it rates are not kept. */
+  readonly gate?: RateGate
+  /** Trusted proxies in front. Default none. */
+  readonly proxies?: number
   /** Without it nothing is measured. */
   readonly statistics?: Statistics
   readonly log: Logger
@@ -92,13 +97,20 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
   const requestId = requestIdOf(headers)
   const trace = new RequestTrace(options, target, request, requestId)
   const startedAtMs = monotonicMs()
+  const address = addressOf(request, options.proxies ?? 0)
   let dispatched = false
+  let rateHeaders: Passage['headers'] | null = null
+  const end = (sent: HttpAnswer, error?: TenfoldError) => trace.end(rateHeaders ? { ...sent, headers: { ...sent.headers, ...rateHeaders } } : sent, error)
   try {
+    const caller = target.authenticates ? await callerOf(app, headers, address) : null
+    const passage = target.rate && options.gate ? await options.gate.pass(target.intent.name, target.rate, { caller, address }) : null
+    rateHeaders = passage?.headers ?? null
+    if (passage?.refusal) throw passage.refusal
     const metadata: CallMetadata = {
       timeoutMs: timeoutOf(headers, target.timeoutMs),
       traceparent: trace.span.traceparent, requestId,
       idempotencyKey: target.isCommand ? idempotencyKeyOf(headers) : undefined,
-      caller: target.authenticates ? await callerOf(app, request) : null,
+      caller,
       token: tokenOf(headers),
       depth: 0,
       priority: target.priority,
@@ -109,14 +121,19 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
     dispatched = true
     const outcome = await dispatcher.answer({ intent: target.intent.name, input, repeatable, metadata }, trace.span)
     const facts = { requestId, token: outcome.token, headers }
-    if (!outcome.kept) return trace.end(success(target, outcome.output, facts))
+    if (!outcome.kept) return end(success(target, outcome.output, facts))
     const isPublic = target.caching.isPublic && metadata.caller === null && metadata.token === undefined
-    if (isPublic) memo?.remember(request, target, outcome.kept)
-    if (outcome.kept.note.refusal) return trace.end(missing(app, target, outcome.kept, isPublic, requestId))
-    return trace.end(keptAnswer(target, outcome.kept, isPublic, facts))
+    if (isPublic) {
+      // What somebody else may be given says nothing of this one.
+      rateHeaders = null
+      memo?.remember(request, target, outcome.kept)
+    }
+    if (outcome.kept.note.refusal) return end(missing(app, target, outcome.kept, isPublic, requestId))
+    return end(keptAnswer(target, outcome.kept, isPublic, facts))
   } catch (error) {
     if (!dispatched) target.meter?.failed(error, startedAtMs)
-    return failure(app, trace, error)
+    const known = asTenfoldError(error)
+    return end(errorAnswer(app, known, { requestId }), known)
   }
 }
 
@@ -133,13 +150,8 @@ function missing(app: Application, { caching }: Target, kept: Kept, isPublic: bo
   return isPublic ? { ...answer, headers: { ...answer.headers, ...publicHeaders(caching, kept) } } : answer
 }
 
-function callerOf(app: Application, { headers, remoteAddress }: HttpRequest): Caller | null | Promise<Caller | null> {
+function callerOf(app: Application, headers: HttpRequest['headers'], remoteAddress: string): Caller | null | Promise<Caller | null> {
   const given: Record<string, string | string[] | undefined> = {}
   for (const name of credentialsOf(app)) if (headers[name] !== undefined) given[name] = headers[name]
   return Object.keys(given).length === 0 ? null : app.options.authenticate!({ headers: given, remoteAddress })
-}
-
-function failure(app: Application, trace: RequestTrace, thrown: unknown): HttpAnswer {
-  const error = asTenfoldError(thrown)
-  return trace.end(errorAnswer(app, error, { requestId: trace.facts.requestId }), error)
 }

@@ -6,6 +6,7 @@ import type { Command } from '../model/command.ts'
 import type { Freshness } from '../model/freshness.ts'
 import { parseRoute } from '../model/manifest.ts'
 import type { Query } from '../model/query.ts'
+import type { Rate } from '../model/rate.ts'
 import type { Acceptance } from '../model/upload.ts'
 import type { Route } from '../ports/ingress.ts'
 import type { Priority } from '../ports/transport.ts'
@@ -20,6 +21,7 @@ export interface Target {
   readonly timeoutMs: number
   readonly priority: Priority
   readonly cost: number
+  readonly rate: Rate | undefined
   readonly authenticates: boolean
   readonly caching: Caching
   readonly accepts: Acceptance | undefined
@@ -56,6 +58,7 @@ export function targetsOf(app: Application, hasCdn: boolean, meterOf: (intent: Q
       timeoutMs: definition.deadlineMs ?? (isCommand ? limits.commandDeadlineMs : limits.queryDeadlineMs),
       priority: definition.priority ?? 'normal',
       cost: definition.cost ?? 1,
+      rate: definition.rate,
       caching: { freshness: (intent as Query).definition.freshness, isPublic: (intent as Query).definition.freshness?.audience === 'public', hasCdn, vary },
       accepts: isCommand ? (definition as Command['definition']).accepts : undefined,
       authenticates: (definition.auth ?? 'none') !== 'none' && app.options.authenticate !== undefined,
