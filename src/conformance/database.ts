@@ -6,6 +6,7 @@ import { bucketOf, newId } from '../base/id.ts'
 import { monotonicMs, sleep } from '../base/time.ts'
 import type { Database, Message, ServiceSchema, Transaction } from '../ports/database.ts'
 import { suite } from './check.ts'
+import { commitChecks } from './commit.ts'
 import { ownershipChecks } from './row-ownership.ts'
 
 export interface DatabaseSubject {
@@ -203,6 +204,7 @@ export const databaseSuite = suite<DatabaseSubject>('database', {
     const [first, second] = await Promise.all([database.position(), database.position()])
     assert.ok(first.lsn > before.lsn && second.lsn >= first.lsn && first.timeline >= 1)
   },
+  ...commitChecks,
 
   'a restart heals by itself': {
     fault: 'restart',

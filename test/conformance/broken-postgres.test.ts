@@ -5,7 +5,7 @@ import { failures, verify } from '../../src/conformance/check.ts'
 import { databaseSuite } from '../../src/conformance/database.ts'
 import { leaseSuite } from '../../src/conformance/lease.ts'
 import { databaseDriver, leaseDriver } from '../support/postgres-drivers.ts'
-import { acknowledgesBeforeCommit, forgetsBucket, forgetsInbox, frozenPosition } from './broken/database.ts'
+import { acknowledgesBeforeCommit, forgetsBucket, forgetsInbox, frozenPosition, neverEnters, tellsTooEarly } from './broken/database.ts'
 import { believesAnyToken, grantsTwice, noticesNoLoss } from './broken/lease.ts'
 
 const databases = [
@@ -13,6 +13,8 @@ const databases = [
   [forgetsBucket, 'a row of another bucket is refused on insert, update and delete'],
   [forgetsInbox, 'an inbox passes each message once per consumer'],
   [frozenPosition, 'a position covers what was acknowledged and grows'],
+  [neverEnters, 'what follows enter belongs to the bucket entered, and only to it'],
+  [tellsTooEarly, 'a transaction tells a position that covers it, and none before it has committed'],
 ] as const
 const leases = [
   [grantsTwice, 'a held name is not granted again, to anyone'],

@@ -4,7 +4,9 @@
  * something older than what it had written or read.
  */
 import http from 'node:http'
+import { limits } from '../../src/base/limits.ts'
 import type { Random } from '../../src/base/random.ts'
+import { monotonicMs } from '../../src/base/time.ts'
 
 export interface SessionsOptions {
   readonly url: string
@@ -33,14 +35,20 @@ export async function runSessions({ url, random, operations, untilViolation = fa
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random.fraction() * list.length)]!
   const session = async () => {
     let token: string | undefined
-    const seen = new Map<string, number>()
+    let seen = new Map<string, number>()
+    let wroteAtMs = monotonicMs()
     for (let step = 0; step < operationsPerSession && done < operations && !(untilViolation && violations.length > 0); step++) {
       done++
       const dice = random.fraction()
       // A session's first act is a write: without a token nothing is promised.
       const [method, path] = token === undefined || dice < 0.12 ? ['POST', `/cells/${pick(cells)}`]
         : dice < 0.55 ? ['GET', `/cells/${pick(cells)}`] : dice < 0.7 ? ['GET', '/cells'] : ['GET', `/mirror/${pick(cells)}`]
+      // On a busy machine a session may not have written for so long that its token no longer counts.
+      const forgetWhenOver = () => { if (monotonicMs() - wroteAtMs >= limits.tokenLifeMs) seen = new Map() }
+      forgetWhenOver()
+      if (method === 'POST') wroteAtMs = monotonicMs()
       const reply = await send(`${url}${path}`, method!, pick(agents), token)
+      forgetWhenOver()
       if (reply.status !== 200) { failures.push(`${method} ${path}: ${reply.status} ${reply.text}`); continue }
       if (reply.etag) kept++
       token = reply.token ?? token

@@ -21,6 +21,7 @@ import { after, monotonicMs, sleep } from '../../base/time.ts'
 import { traceIdOf } from '../../base/traceparent.ts'
 import type { Subscribed, Subscription } from '../../ports/bus.ts'
 import type { Position } from '../../ports/database.ts'
+import { ConsumerPace } from './consumer-pace.ts'
 import { ConsumerStore } from './consumer-store.ts'
 import type { Entry } from './consumer-store.ts'
 import { firstPlace, reaches } from './log-position.ts'
@@ -36,11 +37,6 @@ export interface ConsumerOptions {
 
 interface Waiter { readonly target: OutboxPlace; readonly lsn: bigint; resolve(reached: boolean): void }
 
-/** Commits that arrive within this time share a poll, so that batches form under load. */
-const gatherMsDefault = 5
-const restMsMax = 25
-/** While a running transaction holds the horizon back; doubled each time, unless a reader waits. */
-const horizonPollMs = 3
 /** A cursor that moved over other consumers' rows only is saved this often: each save is a commit. */
 const stepSaveMs = 1_000
 /** What was learnt longer ago does not count: the connection may be to an engine that is no longer the primary. */
@@ -61,16 +57,13 @@ export class Consumer implements Subscribed {
   /** The LSN that a reader asked for in vain: the next look should go beyond it. */
   #asked = -1n
   #leading = false
-  #woken = false
-  /** How often in a row the horizon was found held back. */
-  #held = 0
-  #wake: (() => void) | undefined
-  #hurry: (() => void) | undefined
   readonly #waiters = new Set<Waiter>()
+  readonly #pace: ConsumerPace
 
   constructor(options: ConsumerOptions, subscription: Subscription) {
     this.#options = options
     this.subscription = subscription
+    this.#pace = new ConsumerPace(this.#stopping.signal, () => this.#waiters.size > 0, subscription.gatherMs)
     this.#done = this.#run()
   }
 
@@ -84,10 +77,7 @@ export class Consumer implements Subscribed {
     return this.names === null ? names.has(jobsWord) : this.names.some(name => names.has(name))
   }
 
-  wake(): void {
-    this.#woken = true
-    this.#wake?.()
-  }
+  wake(): void { this.#pace.wake() }
 
   /** Looks at the parked messages again: one has been brought back. */
   async reload(): Promise<void> {
@@ -115,8 +105,8 @@ export class Consumer implements Subscribed {
       const cancel = after(timeoutMs, () => waiter.resolve(false))
       const waiter: Waiter = { target, lsn, resolve: reached => { cancel(); this.#waiters.delete(waiter); resolve(reached) } }
       this.#waiters.add(waiter)
-      this.wake()
-      this.#hurry?.()
+      this.#pace.wake()
+      this.#pace.hurry()
     })
   }
 
@@ -124,8 +114,7 @@ export class Consumer implements Subscribed {
 
   async stop(): Promise<void> {
     this.#stopping.abort()
-    this.#wake?.()
-    this.#hurry?.()
+    this.#pace.stop()
     await this.#done
   }
 
@@ -166,7 +155,7 @@ export class Consumer implements Subscribed {
     this.#advance(place)
     this.#leading = true
     while (!this.#stopping.signal.aborted) {
-      this.#woken = false
+      this.#pace.look()
       if (this.#parked.keys.size > 0 || this.#reload) {
         this.#reload = false
         await this.#retryParked(store)
@@ -182,13 +171,11 @@ export class Consumer implements Subscribed {
     if (own) {
       const entries = await store.poll(this.#place, this.names)
       // It is committed, and a running transaction still holds the horizon back.
-      if (entries.length === 0) return this.#awaitHorizon()
-      this.#held = 0
+      if (entries.length === 0) return this.#pace.awaitHorizon()
       await this.#handle(store, entries)
       await this.#save(store, entries.at(-1)!)
       if (reaches(this.#place, own)) this.#shown = { position, atMs: lookedAtMs }
-      // Under load it rests as long as it worked, so that half of the time is the commands'.
-      if (entries.length < limits.batchEventsMax) await this.#rest(Math.max(this.#gatherMs, Math.min(restMsMax, monotonicMs() - lookedAtMs)))
+      if (entries.length < limits.batchEventsMax) await this.#pace.restAfter(lookedAtMs)
       return
     }
     this.#shown = { position, atMs: lookedAtMs }
@@ -198,40 +185,7 @@ export class Consumer implements Subscribed {
     const still = this.#asked >= position.lsn
     this.#asked = -1n
     if (stepped || still) await this.#save(store, this.#place)
-    if (!still) await this.#wait(this.#options.pollMs)
-  }
-
-  async #wait(delayMs: number): Promise<void> {
-    if (!this.#woken) {
-      await new Promise<void>(resolve => {
-        const cancel = after(delayMs, resolve)
-        this.#wake = () => { cancel(); resolve() }
-        if (this.#stopping.signal.aborted) resolve()
-      })
-      this.#wake = undefined
-    }
-    if (this.#woken) await this.#rest(this.#gatherMs)
-  }
-
-  get #gatherMs(): number { return this.subscription.gatherMs ?? gatherMsDefault }
-
-  #awaitHorizon(): Promise<void> {
-    return this.#pause(this.#waiters.size > 0 ? horizonPollMs : Math.min(restMsMax, horizonPollMs * 2 ** this.#held++))
-  }
-
-  /** Lets a batch gather, unless a reader waits. */
-  async #rest(restMs: number): Promise<void> {
-    if (this.#waiters.size === 0) await this.#pause(restMs)
-  }
-
-  /** Commits do not end it; a reader that begins to wait does. */
-  async #pause(pauseMs: number): Promise<void> {
-    if (this.#stopping.signal.aborted) return
-    await new Promise<void>(resolve => {
-      const cancel = after(pauseMs, resolve)
-      this.#hurry = () => { cancel(); resolve() }
-    })
-    this.#hurry = undefined
+    if (!still) await this.#pace.wait(this.#options.pollMs)
   }
 
   async #save(store: ConsumerStore, place: OutboxPlace): Promise<void> {

@@ -39,3 +39,18 @@ export const frozenPosition = (database: Database): Database => {
   let first: ReturnType<Database['position']> | undefined
   return over(database, { position: () => first ??= database.position() })
 }
+
+const changed = (database: Database, changes: (transaction: Transaction) => Partial<Transaction>): Database => over(database, {
+  transaction: (scope, work) => database.transaction(scope, transaction => work(new Proxy<Transaction>(transaction, {
+    get(target, property) {
+      const value = (changes(target) as Record<PropertyKey, unknown>)[property] ?? Reflect.get(target, property, target) as unknown
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  }))),
+})
+
+/** Stays with the first bucket. */
+export const neverEnters = (database: Database): Database => changed(database, () => ({ enter() {} }))
+
+/** Tells where the log stood before COMMIT. */
+export const tellsTooEarly = (database: Database): Database => changed(database, () => ({ committed: () => database.position() }))

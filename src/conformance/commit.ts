@@ -1,0 +1,45 @@
+/** Checks of the database: transactions of several keys of one shard, and what a commit tells. */
+import assert from 'node:assert/strict'
+import { isTenfoldError } from '../base/errors.ts'
+import { bucketOf } from '../base/id.ts'
+import { monotonicMs } from '../base/time.ts'
+import type { Database, Position, Transaction } from '../ports/database.ts'
+import type { Suite } from './check.ts'
+
+const bucket = bucketOf('customer-1')
+
+const write = (database: Database, work: (transaction: Transaction) => Promise<void>, own: number | null = bucket): Promise<void> =>
+  database.transaction({ service: 'alpha', bucket: own, deadlineMonotonicMs: monotonicMs() + 8_000 }, work)
+const insert = (id: string, at: number) => ({ text: 'INSERT INTO item (bucket, id) VALUES ($1, $2)', values: [at, id] })
+
+export const commitChecks: Suite<{ readonly database: Database }>['checks'] = {
+  async 'what follows enter belongs to the bucket entered, and only to it'({ database }) {
+    await write(database, async transaction => {
+      await transaction.query(insert('a', bucket))
+      transaction.enter(bucket + 1)
+      assert.equal(transaction.bucket, bucket + 1)
+      await transaction.query(insert('b', bucket + 1))
+    })
+    const { rows } = await database.query<{ id: string }>('alpha', { text: 'SELECT id FROM item ORDER BY id', values: [] })
+    assert.deepEqual(rows.map(row => row.id), ['a', 'b'])
+    await assert.rejects(write(database, async transaction => {
+      transaction.enter(bucket + 1)
+      await transaction.query(insert('c', bucket))
+    }), (error: Error & { code?: string }) => error.code === 'TF002' && !isTenfoldError(error) || assert.fail(`expected TF002, got ${String(error)}`))
+    await assert.rejects(write(database, async transaction => { transaction.enter(bucket) }, null))
+  },
+  async 'a transaction tells a position that covers it, and none before it has committed'({ database }) {
+    const before = await database.position()
+    let told = false
+    const committed = Promise.withResolvers<Position | null>()
+    await write(database, async transaction => {
+      void transaction.committed().then(position => { told = true; committed.resolve(position) })
+      await transaction.query(insert('a', bucket))
+      await transaction.query(insert('b', bucket))
+      assert.equal(told, false)
+    })
+    const position = await committed.promise
+    const after = await database.position()
+    assert.ok(position !== null && position.timeline >= 1 && position.lsn > before.lsn && position.lsn <= after.lsn)
+  },
+}

@@ -1,0 +1,81 @@
+/**
+ * When a consumer looks again. A commit wakes it, and then it lets more of them gather, so
+ * that batches form; a reader that waits for it cuts that short.
+ */
+import { after, monotonicMs } from '../../base/time.ts'
+
+const gatherMsDefault = 5
+const restMsMax = 25
+/** While a running transaction holds the horizon back; doubled each time, unless a reader waits. */
+const horizonPollMs = 3
+
+export class ConsumerPace {
+  readonly #stopping: AbortSignal
+  readonly #gatherMs: number
+  readonly #isAwaited: () => boolean
+  #woken = false
+  /** How often in a row the horizon was found held back. */
+  #held = 0
+  #wake: (() => void) | undefined
+  #hurry: (() => void) | undefined
+
+  constructor(stopping: AbortSignal, isAwaited: () => boolean, gatherMs = gatherMsDefault) {
+    this.#stopping = stopping
+    this.#isAwaited = isAwaited
+    this.#gatherMs = gatherMs
+  }
+
+  /** Called before each look: what wakes it from now on may have been missed by it. */
+  look(): void { this.#woken = false }
+
+  /** There is something new. */
+  wake(): void {
+    this.#woken = true
+    this.#wake?.()
+  }
+
+  /** Somebody waits: no more gathering. */
+  hurry(): void { this.#hurry?.() }
+
+  stop(): void {
+    this.#wake?.()
+    this.#hurry?.()
+  }
+
+  /** Until it is woken or pollMs have passed. */
+  async wait(pollMs: number): Promise<void> {
+    if (!this.#woken) {
+      await new Promise<void>(resolve => {
+        const cancel = after(pollMs, resolve)
+        this.#wake = () => { cancel(); resolve() }
+        if (this.#stopping.aborted) resolve()
+      })
+      this.#wake = undefined
+    }
+    if (this.#woken) await this.#rest(this.#gatherMs)
+  }
+
+  /** After a batch: under load as long as it worked, so that half of the time is the commands'. */
+  async restAfter(startedAtMs: number): Promise<void> {
+    this.#held = 0
+    await this.#rest(Math.max(this.#gatherMs, Math.min(restMsMax, monotonicMs() - startedAtMs)))
+  }
+
+  awaitHorizon(): Promise<void> {
+    return this.#pause(this.#isAwaited() ? horizonPollMs : Math.min(restMsMax, horizonPollMs * 2 ** this.#held++))
+  }
+
+  async #rest(restMs: number): Promise<void> {
+    if (!this.#isAwaited()) await this.#pause(restMs)
+  }
+
+  /** Commits do not end it; a reader that begins to wait does. */
+  async #pause(pauseMs: number): Promise<void> {
+    if (this.#stopping.aborted) return
+    await new Promise<void>(resolve => {
+      const cancel = after(pauseMs, resolve)
+      this.#hurry = () => { cancel(); resolve() }
+    })
+    this.#hurry = undefined
+  }
+}
