@@ -13,13 +13,13 @@ export interface Conduit extends Server {
 
 const appFile = 'examples/conduit/app.ts'
 
-const environmentOf = async (dataFolder: string, secret: string): Promise<Environment> => ({
+export const environmentOf = async (dataFolder: string, secret: string): Promise<Environment> => ({
   PORT: String(await freePort()), ADMIN_PORT: String(await freePort()), TENFOLD_DATA: dataFolder, JWT_SECRET: secret, LOG_LEVEL: 'warn',
 })
 
 /** On data that is there, unseeded. */
-export async function startOn(dataFolder: string, secret: string, topology: string): Promise<Server> {
-  return startServer(['src/cli/main.ts', 'start', '--app', appFile, '--topology', topology], await environmentOf(dataFolder, secret))
+export async function startOn(dataFolder: string, secret: string, topology: string, env?: Environment): Promise<Server> {
+  return startServer(['src/cli/main.ts', 'start', '--app', appFile, '--topology', topology], env ?? await environmentOf(dataFolder, secret))
 }
 
 export async function startConduit(dataFolder: string, secret: string): Promise<Conduit> {

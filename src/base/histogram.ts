@@ -69,7 +69,7 @@ function filled(counts: Float64Array, offset: number): [number, number][] {
   return found
 }
 
-/** The value below which this share (0 to 1) of what was recorded lies, within 2.2 %; null when there is nothing. */
+/** The value below which this share (0 to 1) of what was recorded lies, within the 4.4 % of a bucket; null when there is nothing. */
 export function quantileOf(buckets: NativeBuckets, share: number): number | null {
   const total = buckets.reduce((sum, [, count]) => sum + count, 0)
   if (total <= 0) return null
