@@ -21,8 +21,8 @@ export const limits = {
   jobDeadlineMs: 60_000,
   callDepthMax: 16,
 
-  /** Admission. */
-  concurrencyMin: 8,
+  /** Admission, in each process: the fewest and the most requests in flight, and the latency that is no overload yet. */
+  concurrencyMin: 36,
   concurrencyMax: 512,
   admissionQueueMs: 250,
 
