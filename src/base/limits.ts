@@ -25,6 +25,8 @@ export const limits = {
   concurrencyMin: 36,
   concurrencyMax: 512,
   admissionQueueMs: 250,
+  /** A new connection that no process takes in this time is refused. */
+  connectionWaitMs: 2_000,
 
   /** One layer retries: at most this many tries, out of a budget of a fifth of the calls. */
   attemptsMax: 3,

@@ -59,6 +59,8 @@ export interface BootOptions {
   readonly acknowledgeAfterCommit?: boolean
   /** False: kept answers are given without looking at what a session has seen. For negative controls. */
   readonly cacheStamps?: boolean
+  /** False: everyone who asks for what is not kept reads it. For negative controls. */
+  readonly singleFlight?: boolean
 }
 
 export interface Running {
@@ -69,6 +71,8 @@ export interface Running {
   readonly statistics: Statistics
   /** Calls an intent as the runtime itself: for seeds and tests. */
   invoke(call: Pick<Call, 'intent' | 'input'> & { readonly caller?: Call['metadata']['caller'] }): Promise<unknown>
+  /** Forgets every kept answer; false when this process keeps none. */
+  flushCache(): Promise<boolean>
   /** Serves a connection that the supervisor accepted. */
   take(connection: Socket): void
   /** Drains; idle connections may be used once more within lingerMs. */
@@ -105,7 +109,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const session = new Session({ database, bus, tokens: tokenCodec(options.secret) })
   const invalidation = cache && new Invalidation({ cache, broadcast, log })
   if (invalidation) closers.add(invalidation.listen())
-  const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps })
+  const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps, singleFlight: options.singleFlight })
   const statistics = new Statistics()
   const surroundings = { app, database, bus, transport, log, invalidation, statistics }
   const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit })
@@ -120,6 +124,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   }
   return {
     url: listening?.url ?? null, engines, limiter, statistics, invoke: call => invoke(dispatcher, call),
+    flushCache: async () => { await cache?.clear(); return cache !== null },
     take: connection => listening ? listening.take(connection) : connection.destroy(),
     stop: lingerMs => stopping ??= stop(lingerMs),
   }

@@ -72,7 +72,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
     readPlan(options), databaseOf(topology, options, closers), secretOf(options.dataFolder),
   ])
   const port = options.port ?? topology.ports.ingress.port
-  const orchestrator = openProcessOrchestrator({ log: options.log })
+  const orchestrator = openProcessOrchestrator({ log: options.log, limitsConnections: process.env.TENFOLD_LIMITER !== 'off' })
   closers.add(() => orchestrator.stop(limits.drainMs))
   let generation = 1
   const apply = () => orchestrator.apply(plan.processes.map((process): ProcessSpec => ({

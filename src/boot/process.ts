@@ -35,6 +35,7 @@ async function start(): Promise<void> {
     host: env.TENFOLD_HOST!,
     port: Number(env.TENFOLD_PORT),
     limiterEnabled: env.TENFOLD_LIMITER !== 'off',
+    singleFlight: env.TENFOLD_SINGLE_FLIGHT !== 'off',
     cacheStamps: env.TENFOLD_CACHE_STAMPS !== 'off',
     acknowledgeAfterCommit: env.TENFOLD_ACKNOWLEDGE !== 'before-commit',
   })
@@ -63,6 +64,7 @@ async function end(code: number, lingerMs?: number): Promise<void> {
 process.on('message', (message: SupervisorMessage, connection?: Socket) => {
   if (message.type === 'drain') void end(0, message.lingerMs)
   if (message.type === 'statistics') tell({ ...message, answer: running?.statistics.read() ?? [] })
+  if (message.type === 'flush-cache') void running?.flushCache().then(answer => tell({ ...message, answer }))
   if (message.type !== 'connection') return
   tell({ type: 'took', id: message.id })
   if (connection) running!.take(connection)

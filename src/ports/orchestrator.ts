@@ -36,9 +36,12 @@ export interface ProcessAnswer {
   readonly answer: unknown
 }
 
+/** `statistics`: what has been counted. `flush-cache`: forget every kept answer; answered when that is done. */
+export type Question = 'statistics' | 'flush-cache'
+
 export interface Orchestrator {
   apply(processes: readonly ProcessSpec[]): Promise<void>
   observe(): readonly ProcessState[]
-  ask(question: 'statistics'): Promise<readonly ProcessAnswer[]>
+  ask(question: Question): Promise<readonly ProcessAnswer[]>
   stop(graceMs: number): Promise<void>
 }

@@ -48,6 +48,8 @@ export interface QueryCacheOptions {
   readonly log: Logger
   /** False is the negative control of the consistency test: any kept answer is given to anybody. */
   readonly stamps?: boolean
+  /** False is the negative control of the flush test: everyone who asks reads. */
+  readonly singleFlight?: boolean
 }
 
 /** So much of a freshness is left to chance, that what was kept together does not expire together. */
@@ -104,7 +106,7 @@ export class QueryCache {
   #read(question: Question): Promise<Kept> {
     const { key, session, reads } = question
     const running = this.#flights.get(key)
-    if (running && this.#shows(running, session)) return running.result
+    if (running && this.#options.singleFlight !== false && this.#shows(running, session)) return running.result
     const positions = this.#options.session.floor(reads)
     const result = this.#readAndKeep(question, positions).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
     this.#flights.set(key, { result, positions, readFor: session?.text ?? null })

@@ -25,10 +25,11 @@ async function send<Answer>(url: string, method: string, path: string, token: st
 }
 
 export async function gatherCrowd(url: string): Promise<Crowd> {
-  const tokens = await Promise.all(Array.from({ length: peopleCount }, async (_, person) => {
+  const tokens: string[] = []
+  for (let person = 0; person < peopleCount; person++) {
     const { user } = await send<{ user: { token: string } }>(url, 'POST', '/api/users', null, { user: { username: usernameOf(person), email: `person${person}@crowd.example`, password: `a password ${person}` } })
-    return user.token
-  }))
+    tokens.push(user.token)
+  }
   const slugs: string[] = []
   const publish = async (token: string, person: number) => {
     for (let index = person; index < articleCount; index += peopleCount) {

@@ -8,7 +8,7 @@
  * - `drain`, with graceMs: take no new work, finish what runs, exit 0 within graceMs. It is
  *   killed soon after. Connections that are idle may be used once more within lingerMs, and
  *   each answer says `Connection: close`, so that no client meets a reset.
- * - `statistics`, with an id: answer with the same type and id, and `answer`.
+ * - `statistics` and `flush-cache`, with an id: answer with the same type and id, and `answer`.
  * - say `draining` when it drains by itself: it gets no more connections.
  * - on 'disconnect' the supervisor has died: exit by itself, at once or after draining.
  *   Children are detached, so nothing else would end them.
@@ -20,7 +20,7 @@
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
-import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
+import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
 import { Listener } from './listener.ts'
 import { Replica } from './replica.ts'
 
@@ -28,14 +28,14 @@ import { Replica } from './replica.ts'
 export type SupervisorMessage =
   | { readonly type: 'connection'; readonly id: number }
   | { readonly type: 'drain'; readonly graceMs: number; readonly lingerMs?: number | undefined }
-  | { readonly type: 'statistics'; readonly id: number }
+  | { readonly type: Question; readonly id: number }
 /** From the child. */
 export type ChildMessage =
   | { readonly type: 'ready' }
   | { readonly type: 'took'; readonly id: number }
   | { readonly type: 'draining' }
   | { readonly type: 'failed'; readonly reason: string }
-  | { readonly type: 'statistics'; readonly id: number; readonly answer: unknown }
+  | { readonly type: Question; readonly id: number; readonly answer: unknown }
 
 /** While others answer there is time to let idle connections end by themselves. */
 const rollLingerMs = 2_000
@@ -44,6 +44,8 @@ export interface ProcessOrchestratorOptions {
   readonly log: Logger
   /** The Node that runs the children; the one of this process unless told otherwise. */
   readonly nodePath?: string
+  /** False is the negative control of the overload test: connections are handed down however many wait. */
+  readonly limitsConnections?: boolean
 }
 
 export function openProcessOrchestrator(options: ProcessOrchestratorOptions): Orchestrator {
@@ -55,6 +57,7 @@ interface Place { readonly spec: ProcessSpec; readonly replica: number }
 class ProcessOrchestrator implements Orchestrator {
   readonly #log: Logger
   readonly #nodePath: string
+  readonly #limitsConnections: boolean
   /** By everything that identifies a process: a changed spec is another one. */
   readonly #replicas = new Map<string, Replica>()
   readonly #leaving = new Set<Replica>()
@@ -65,6 +68,7 @@ class ProcessOrchestrator implements Orchestrator {
   constructor(options: ProcessOrchestratorOptions) {
     this.#log = options.log
     this.#nodePath = options.nodePath ?? process.execPath
+    this.#limitsConnections = options.limitsConnections ?? true
   }
 
   /** One at a time, in the order of the calls. */
@@ -80,7 +84,7 @@ class ProcessOrchestrator implements Orchestrator {
     const addresses = new Map(processes.flatMap(({ listen }) => listen ? [[addressOf(listen), listen] as const] : []))
     for (const [address, { host, port }] of addresses) {
       if (this.#listeners.has(address)) continue
-      const listener = await Listener.bind(host, port)
+      const listener = await Listener.bind(host, port, this.#limitsConnections)
       if (this.#stopping) listener.close()
       this.#refuseWhenStopping()
       this.#listeners.set(address, listener)
@@ -142,7 +146,7 @@ class ProcessOrchestrator implements Orchestrator {
     return [...this.#replicas.values(), ...this.#leaving].map(replica => replica.state)
   }
 
-  async ask(question: 'statistics'): Promise<readonly ProcessAnswer[]> {
+  async ask(question: Question): Promise<readonly ProcessAnswer[]> {
     const answers = await Promise.all([...this.#replicas.values()].map(replica => replica.ask(question)))
     return answers.filter(one => one !== null)
   }
