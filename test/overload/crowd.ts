@@ -74,3 +74,15 @@ export async function commentsOf(url: string, { slugs }: Crowd): Promise<Map<num
   }
   return counts
 }
+
+/** What people without an account read: articles by Zipf's law, the first list and the tags; and how many different answers of each intent that takes. */
+export function readerRequests({ slugs }: Crowd): { readonly requests: readonly LoadRequest[]; readonly answersByIntent: Readonly<Record<string, number>> } {
+  const get = (path: string): LoadRequest => ({ method: 'GET', path })
+  const requests = slugs.flatMap((slug, index) => Array.from({ length: Math.ceil(slugs.length / (index + 1)) }, () => get(`/api/articles/${slug}`)))
+  const others = Math.ceil(requests.length / 4)
+  for (let index = 0; index < others; index++) requests.push(get('/api/articles'), get('/api/tags'))
+  // Spread by a stride that has no common divisor with the length, so that the popular ones do not come in a row.
+  const stride = [101, 103, 107].find(prime => requests.length % prime !== 0)!
+  const spread = requests.map((_, index) => requests[index * stride % requests.length]!)
+  return { requests: spread, answersByIntent: { 'articles.one': slugs.length, 'articles.list': 1, 'articles.tags': 1 } }
+}
