@@ -1,66 +1,98 @@
 /**
  * What an application does when three times its capacity arrives, and how soon it is itself
- * again: peak in closed loop, then open loop at 3×, then at 0.6×.
+ * again: peak in closed loop; then in one run open loop at half the peak, at 3 times, and at
+ * half again. Clients give up after their deadline and try again at once; who is refused does not.
+ *
+ *   node bench/overload.ts <url> [path]
  */
 import { runLoad } from './load/load.ts'
-import type { LoadRequest, LoadSlice } from './load/load.ts'
+import { recoveryMs, stretch } from './load/stretch.ts'
+import type { Stretch } from './load/stretch.ts'
+import type { LoadReport, LoadRequest } from './load/load.ts'
 
 export interface OverloadOptions {
   readonly url: string
-  readonly request: LoadRequest | readonly LoadRequest[]
-  /** Measured when absent. */
-  readonly capacityPerSecond?: number
-  readonly connections?: number
+  readonly requests: readonly LoadRequest[]
   readonly peakMs?: number
   readonly overloadMs?: number
-  readonly afterMs?: number
-  /** An answer later than this is no good to anybody. */
-  readonly timeoutMs?: number
+  /** At half the peak, before and after. */
+  readonly calmMs?: number
+  readonly attempts?: number
 }
 
 export interface OverloadReport {
   readonly peakPerSecond: number
-  readonly overloadGoodPerSecond: number
+  /** An answer later than this is no good to anybody. */
+  readonly deadlineMs: number
+  /** Of the peak: anything but 2xx is a fault there. */
+  readonly peakByStatus: Readonly<Record<string, number>>
+  readonly calmPerSecond: number
+  readonly offeredPerSecond: number
+  readonly before: Stretch
+  readonly during: Stretch
+  readonly after: Stretch
   /** Goodput under overload as a part of the peak. */
   readonly goodputRatio: number
-  readonly overloadP99Ms: number
-  readonly overloadByStatus: Readonly<Record<string, number>>
-  readonly overloadFailures: number
-  /** From the end of the overload until goodput stays at what arrives; null when it never does. */
+  /** From the end of the overload until goodput and p99 are what they were before it, for a second; null: never. */
   readonly recoveryMs: number | null
+  readonly acknowledged: readonly number[]
+  readonly refused: readonly number[]
+  /** 0 to 1; near 1 the generator was the limit, and the figures are its own. */
+  readonly generatorLoad: number
 }
 
 const overloadFactor = 3
-const afterFactor = 0.6
-/** Poisson arrivals swing: at this part of the rate a slice counts as recovered. */
-const recoveredPart = 0.8
+const calmFactor = 0.5
+const peakConnections = 32
+/** As a proxy has: what finds none free waits there. */
+const connectionsMax = 512
 const sliceMs = 250
+/** As a person is patient; on a slow machine, as much slower as that is. */
+const deadlineMsMin = 1_000
+const deadlineOfPeak = 10
+/** Until every connection is open; and until the server is full. */
+const openMs = 3_000
+const fillMs = 1_000
 
 export async function overload(options: OverloadOptions): Promise<OverloadReport> {
-  const { url, timeoutMs = 1_000, connections = 256 } = options
-  const requests: readonly LoadRequest[] = Array.isArray(options.request) ? options.request : [options.request as LoadRequest]
-  const common = { url, requests, timeoutMs, sliceMs }
-  const peakPerSecond = options.capacityPerSecond
-    ?? (await runLoad({ ...common, connections: 32, warmupMs: 1_000, durationMs: options.peakMs ?? 3_000 })).goodPerSecond
-  const open = { ...common, connections, warmupMs: 0, arrivals: 'poisson' as const }
-  const during = await runLoad({ ...open, ratePerSecond: peakPerSecond * overloadFactor, durationMs: options.overloadMs ?? 6_000 })
-  const after = await runLoad({ ...open, ratePerSecond: peakPerSecond * afterFactor, durationMs: options.afterMs ?? 5_000 })
+  const { url, requests, peakMs = 4_000, overloadMs = 10_000, calmMs = 6_000 } = options
+  const peak = await runLoad({ url, requests, connections: peakConnections, warmupMs: 1_000, durationMs: peakMs })
+  const [offered, calm] = [peak.goodPerSecond * overloadFactor, peak.goodPerSecond * calmFactor]
+  const deadlineMs = Math.max(deadlineMsMin, deadlineOfPeak * peak.p50Ms)
+  // One run, so that nothing is let up between its parts.
+  const startMs = openMs + calmMs
+  const run = await runLoad({
+    url, requests, sliceMs, timeoutMs: deadlineMs, arrivals: 'poisson', attempts: options.attempts ?? 3, warmupMs: openMs, durationMs: 2 * calmMs + overloadMs,
+    connections: Math.min(connectionsMax, Math.ceil(offered * deadlineMs / 1_000)),
+    ratePerSecond: [{ atMs: 0, ratePerSecond: calm }, { atMs: startMs, ratePerSecond: offered }, { atMs: startMs + overloadMs, ratePerSecond: calm }],
+  })
+  const slicesOf = (fromMs: number, toMs: number) => run.slices.filter(({ atMs }) => atMs >= fromMs && atMs < toMs)
+  const before = stretch(slicesOf(0, calmMs), sliceMs)
+  const during = stretch(slicesOf(calmMs + fillMs, calmMs + overloadMs), sliceMs)
+  const later = slicesOf(calmMs + overloadMs, 2 * calmMs + overloadMs)
   return {
-    peakPerSecond, overloadGoodPerSecond: during.goodPerSecond, goodputRatio: during.goodPerSecond / peakPerSecond,
-    overloadP99Ms: during.p99Ms, overloadByStatus: during.byStatus, overloadFailures: during.failures,
-    recoveryMs: recoveryMs(after.slices, peakPerSecond * afterFactor * sliceMs / 1_000),
+    peakPerSecond: peak.goodPerSecond, deadlineMs, peakByStatus: peak.byStatus, calmPerSecond: calm, offeredPerSecond: offered, before, during,
+    after: stretch(later.slice(later.length >> 1), sliceMs),
+    goodputRatio: during.goodPerSecond / peak.goodPerSecond,
+    recoveryMs: recoveryMs(later, before, sliceMs),
+    ...written([peak, run]), generatorLoad: run.generatorLoad,
   }
 }
 
-/** The start of the last unbroken line of good slices. The very last slice may be cut short. */
-function recoveryMs(slices: readonly LoadSlice[], arrivalsPerSlice: number): number | null {
-  const whole = slices.slice(0, -1)
-  const lastBad = whole.findLastIndex(slice => slice.good < arrivalsPerSlice * recoveredPart)
-  return lastBad === whole.length - 1 ? null : whole[lastBad + 1]!.atMs
+const written = (reports: readonly LoadReport[]) => ({ acknowledged: reports.flatMap(one => one.acknowledged), refused: reports.flatMap(one => one.refused) })
+
+export function overloadText(report: OverloadReport): string {
+  const line = (name: string, offeredPerSecond: number, { goodPerSecond, refusedPerSecond, failuresPerSecond, p50Ms, p99Ms }: Stretch) =>
+    `${name} ${Math.round(offeredPerSecond)}/s offered: ${Math.round(goodPerSecond)} good, ${Math.round(refusedPerSecond)} refused, ${Math.round(failuresPerSecond)} too late; p50 ${Math.round(p50Ms)} ms, p99 ${Math.round(p99Ms)} ms`
+  return [
+    `peak ${Math.round(report.peakPerSecond)}/s, deadline ${Math.round(report.deadlineMs)} ms ${JSON.stringify(report.peakByStatus)}`,
+    line('before', report.calmPerSecond, report.before), line('overload', report.offeredPerSecond, report.during), line('after', report.calmPerSecond, report.after),
+    `goodput ${(100 * report.goodputRatio).toFixed(0)} % of the peak, recovered after ${report.recoveryMs ?? 'more than the time given'} ms, generator ${(100 * report.generatorLoad).toFixed(0)} % busy${report.generatorLoad > 0.9 ? ': IT IS THE LIMIT' : ''}`,
+  ].join('\n')
 }
 
 if (import.meta.main) {
   const [url, path = '/api/articles'] = process.argv.slice(2)
   if (!url) throw new Error('usage: node bench/overload.ts <url> [path]')
-  process.stdout.write(`${JSON.stringify(await overload({ url, request: { method: 'GET', path } }), null, 2)}\n`)
+  process.stdout.write(`${overloadText(await overload({ url, requests: [{ method: 'GET', path }] }))}\n`)
 }

@@ -1,7 +1,7 @@
 /**
  * `npm test`: the engines from Debian, types, then every test file. `--soak` runs those that have a longer form, at
  * that length.
- * Files run two at a time; each cleans up after itself. `node scripts/test.ts PATH …` runs some of them.
+ * Files run two at a time, those that measure alone; each cleans up after itself. `node scripts/test.ts PATH …` runs some of them.
  */
 import { spawnSync } from 'node:child_process'
 import { globSync, mkdtempSync, rmSync } from 'node:fs'
@@ -14,7 +14,7 @@ const given = process.argv.slice(2)
 const isSoak = given.includes('--soak')
 const chosen = given.filter(one => !one.startsWith('--'))
 // What has a longer form: the others would only run again.
-const patterns = isSoak ? ['test/crash/*.test.ts', 'test/hostile.test.ts', 'test/consistency/*.test.ts', 'test/cli/package.test.ts'] : ['test/**/*.test.ts', 'examples/*/**/*.test.ts']
+const patterns = isSoak ? ['test/crash/*.test.ts', 'test/hostile.test.ts', 'test/consistency/*.test.ts', 'test/overload/*.test.ts', 'test/cli/package.test.ts'] : ['test/**/*.test.ts', 'examples/*/**/*.test.ts']
 const files = chosen.length > 0 ? chosen : globSync(patterns, { cwd: root, exclude: ['**/node_modules/**'] }).sort()
 
 /** For what the files of this run share: test/support/seeded-data.ts. */
@@ -30,4 +30,7 @@ function run(command: string, argv: readonly string[]): void {
 const missing = installEngines()
 if (missing.length > 0) process.stderr.write(`Tests that need ${missing.join(', ')} are left out; as root they would be installed.\n`)
 if (chosen.length === 0) run(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', '.'])
-run(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...files])
+const measuring = isSoak ? files.filter(file => file.startsWith('test/overload/')) : []
+const others = files.filter(file => !measuring.includes(file))
+if (others.length > 0) run(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...others])
+if (measuring.length > 0) run(process.execPath, ['--test', '--test-concurrency=1', '--test-reporter=spec', ...measuring])

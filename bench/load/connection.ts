@@ -7,6 +7,15 @@
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 
+/** The request under way, as the caller sees it. */
+export interface Sent {
+  readonly dueMs: number
+  readonly attempt: number
+  readonly sequence: number | null
+}
+
+const unmeasured: Sent = { dueMs: 0, attempt: 1, sequence: null }
+
 export interface ConnectionEvents {
   /** The answer, or null when the connection broke while waiting. */
   answered(connection: Connection, status: number | null): void
@@ -17,8 +26,7 @@ const reconnectMs = 20
 const headEnd = Buffer.from('\r\n\r\n')
 
 export class Connection {
-  /** Set by the caller, for its latency. */
-  intendedMs = 0
+  sent = unmeasured
   waiting = false
   private socket: Socket | null = null
   private received: Buffer | null = null
@@ -40,7 +48,8 @@ export class Connection {
     socket.on('close', () => { this.closed() })
   }
 
-  send(bytes: Buffer): void {
+  send(bytes: Buffer, sent = unmeasured): void {
+    this.sent = sent
     this.waiting = true
     this.socket!.write(bytes)
   }

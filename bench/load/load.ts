@@ -3,7 +3,7 @@ import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { LoadPlan, LoadReport, LoadRequest } from './plan.ts'
 
-export type { LoadReport, LoadRequest, LoadSlice } from './plan.ts'
+export type { LoadReport, LoadRequest, LoadSlice, RateStep } from './plan.ts'
 
 export interface LoadOptions extends Omit<LoadPlan, 'requests'> {
   /** Sent round robin. A generator is read up to its end or 10,000 requests. */

@@ -6,94 +6,98 @@
  * latency counts from the moment they were due, so that a slow server cannot hide it.
  */
 import { Connection } from './connection.ts'
-import { Histogram } from './histogram.ts'
-import type { LoadPlan, LoadReport, LoadRequest } from './plan.ts'
+import { Outcomes } from './outcomes.ts'
+import type { LoadPlan, LoadReport, LoadRequest, RateStep } from './plan.ts'
 
 const sequenceMark = '{{sequence}}'
-let sequence = Date.now() % 1e9 * 1_000
+let nextSequence = Date.now() % 1e9 * 1_000
+
+interface Composed { readonly bytes: Buffer; readonly sequence: number | null }
 
 /** Makes the bytes of a request; constant ones are made once. */
-function composer(request: LoadRequest, host: string): () => Buffer {
+function composer(request: LoadRequest, host: string): () => Composed {
   const compose = (body: string) => {
     const headers = Object.entries({ host, ...(body === '' ? {} : { 'content-type': 'application/json' }), ...request.headers })
     if (body !== '' || request.method !== 'GET') headers.push(['content-length', String(Buffer.byteLength(body))])
     return Buffer.from(`${request.method} ${request.path} HTTP/1.1\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`)
   }
   const body = request.body ?? ''
-  if (body.includes(sequenceMark)) return () => compose(body.replaceAll(sequenceMark, String(sequence++)))
-  const bytes = compose(body)
-  return () => bytes
+  if (body.includes(sequenceMark)) return () => {
+    const sequence = nextSequence++
+    return { bytes: compose(body.replaceAll(sequenceMark, String(sequence))), sequence }
+  }
+  const constant = { bytes: compose(body), sequence: null }
+  return () => constant
 }
+
+interface Due { readonly dueMs: number; readonly attempt: number }
 
 class Run {
   private readonly plan: LoadPlan
   private readonly timeoutMs: number
-  private readonly sliceMs: number
-  private readonly composers: (() => Buffer)[]
+  private readonly composers: (() => Composed)[]
   private readonly connections: Connection[] = []
   private readonly idle: Connection[] = []
-  private readonly due: number[] = []
+  private readonly steps: readonly RateStep[] | null
+  private readonly due: Due[] = []
   private dueFrom = 0
   private next = 0
   private nextDueMs = 0
   private startMs = 0
-  private measureMs = 0
-  private endMs = 0
-  private readonly latencies = new Histogram()
-  private readonly byStatus: Record<string, number> = {}
-  private readonly slices: { atMs: number; good: number; answers: number }[] = []
-  private answers = 0
-  private good = 0
-  private failures = 0
+  private readonly outcomes: Outcomes
 
   constructor(plan: LoadPlan) {
     const { host } = new URL(plan.url)
+    const { ratePerSecond } = plan
     this.plan = plan
     this.timeoutMs = plan.timeoutMs ?? 10_000
-    this.sliceMs = plan.sliceMs ?? 250
+    this.steps = ratePerSecond === undefined ? null : typeof ratePerSecond === 'number' ? [{ atMs: 0, ratePerSecond }] : ratePerSecond
+    this.outcomes = new Outcomes(plan.durationMs, plan.sliceMs ?? 250, this.timeoutMs)
     this.composers = plan.requests.map(request => composer(request, host))
   }
 
   async run(onMeasure: () => void): Promise<LoadReport> {
     const { hostname, port } = new URL(this.plan.url)
     const { connections, warmupMs, durationMs } = this.plan
-    this.startMs = performance.now()
-    this.nextDueMs = this.startMs
-    this.measureMs = this.startMs + warmupMs
-    this.endMs = this.measureMs + durationMs
     const events = {
       ready: (connection: Connection) => { this.free(connection) },
       answered: (connection: Connection, status: number | null) => { this.answered(connection, status) },
     }
     for (let i = 0; i < connections; i++) this.connections.push(new Connection({ host: hostname, port: Number(port) }, events))
+    this.startMs = performance.now()
+    this.nextDueMs = this.startMs
+    this.outcomes.measureFrom(this.startMs + warmupMs)
     for (const connection of this.connections) connection.open()
-    const ticking = this.plan.ratePerSecond === undefined ? undefined : setInterval(() => { this.tick() }, 1)
+    const ticking = this.steps ? setInterval(() => { this.tick() }, 1) : undefined
     const watching = setInterval(() => { this.giveUpLate() }, 20)
     await new Promise(resolve => setTimeout(resolve, warmupMs))
     onMeasure()
-    await new Promise(resolve => setTimeout(resolve, Math.max(0, this.endMs - performance.now())))
+    const before = performance.eventLoopUtilization()
+    await new Promise(resolve => setTimeout(resolve, Math.max(0, this.startMs + warmupMs + durationMs - performance.now())))
+    const generatorLoad = performance.eventLoopUtilization(before).utilization
     clearInterval(ticking)
     clearInterval(watching)
     for (const connection of this.connections) connection.stop()
-    return this.report()
+    return { ...this.outcomes.report(), generatorLoad }
   }
 
   private free(connection: Connection): void {
-    if (this.plan.ratePerSecond === undefined) this.send(connection, performance.now())
+    if (!this.steps) this.send(connection, { dueMs: performance.now(), attempt: 1 })
     else if (this.dueFrom < this.due.length) this.send(connection, this.due[this.dueFrom++]!)
     else this.idle.push(connection)
   }
 
-  private send(connection: Connection, intendedMs: number): void {
-    connection.intendedMs = intendedMs
-    connection.send(this.composers[this.next = (this.next + 1) % this.composers.length]!())
+  private send(connection: Connection, due: Due): void {
+    const { bytes, sequence } = this.composers[this.next = (this.next + 1) % this.composers.length]!()
+    connection.send(bytes, { ...due, sequence })
   }
 
   private tick(): void {
     const nowMs = performance.now()
-    const gapMs = 1_000 / this.plan.ratePerSecond!
     while (this.nextDueMs <= nowMs) {
-      this.due.push(this.nextDueMs)
+      const elapsedMs = this.nextDueMs - this.startMs
+      const gapMs = 1_000 / this.steps!.findLast(step => step.atMs <= elapsedMs)!.ratePerSecond
+      this.due.push({ dueMs: this.nextDueMs, attempt: 1 })
       this.nextDueMs += this.plan.arrivals === 'poisson' ? -Math.log(1 - Math.random()) * gapMs : gapMs
     }
     while (this.dueFrom < this.due.length) {
@@ -107,43 +111,22 @@ class Run {
 
   /** A client gives up as well: after the timeout a request is a failure, sent or not. */
   private giveUpLate(): void {
-    const limitMs = performance.now() - this.timeoutMs
-    while (this.dueFrom < this.due.length && this.due[this.dueFrom]! < limitMs) {
-      this.dueFrom++
-      if (this.isMeasured()) this.failures++
-    }
-    for (const connection of this.connections) if (connection.waiting && connection.intendedMs < limitMs) connection.abandon()
+    const nowMs = performance.now()
+    const limitMs = nowMs - this.timeoutMs
+    while (this.dueFrom < this.due.length && this.due[this.dueFrom]!.dueMs < limitMs) this.failed(this.due[this.dueFrom++]!, nowMs)
+    for (const connection of this.connections) if (connection.waiting && connection.sent.dueMs < limitMs) connection.abandon()
   }
 
-  private isMeasured(nowMs = performance.now()): boolean { return nowMs >= this.measureMs && nowMs < this.endMs }
+  private failed({ attempt }: Due, nowMs: number): void {
+    this.outcomes.failed(nowMs)
+    if (this.steps && attempt < (this.plan.attempts ?? 1)) this.due.push({ dueMs: nowMs, attempt: attempt + 1 })
+  }
 
   private answered(connection: Connection, status: number | null): void {
     const nowMs = performance.now()
-    if (this.isMeasured(nowMs)) this.count(status, nowMs - connection.intendedMs, nowMs)
-    if (connection.isOpen && status !== null) this.free(connection)
-  }
-
-  private count(status: number | null, latencyMs: number, nowMs: number): void {
-    if (status === null) { this.failures++; return }
-    const at = Math.floor((nowMs - this.measureMs) / this.sliceMs)
-    while (this.slices.length <= at) this.slices.push({ atMs: this.slices.length * this.sliceMs, good: 0, answers: 0 })
-    const slice = this.slices[at]!
-    this.answers++
-    slice.answers++
-    this.byStatus[status] = (this.byStatus[status] ?? 0) + 1
-    if (status < 200 || status > 299 || latencyMs > this.timeoutMs) return
-    this.good++
-    slice.good++
-    this.latencies.record(latencyMs)
-  }
-
-  private report(): LoadReport {
-    const seconds = this.plan.durationMs / 1_000
-    return {
-      seconds, answers: this.answers, requestsPerSecond: this.answers / seconds, goodPerSecond: this.good / seconds,
-      byStatus: this.byStatus, failures: this.failures, slices: this.slices,
-      p50Ms: this.latencies.percentileMs(50), p99Ms: this.latencies.percentileMs(99), maxMs: this.latencies.maxMs,
-    }
+    if (status === null) return this.failed(connection.sent, nowMs)
+    this.outcomes.answered(status, connection.sent, nowMs)
+    if (connection.isOpen) this.free(connection)
   }
 }
 

@@ -44,6 +44,7 @@ export async function startAdminServer(deployment: Deployment, port: number): Pr
       try { await deployment.restart() } finally { restarting = false }
       return statusOf(deployment)
     },
+    '/flush-cache': () => flushCache(deployment),
   }
   const server = nodeHttp.createServer({ headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 }, (request, response) => {
     const logs = followedLogs(request)
@@ -93,7 +94,7 @@ async function answer({ method, url = '', headers }: IncomingMessage, token: str
     return page({ query, name, headers })
   }
   if (method !== 'POST') throw fault('METHOD_NOT_ALLOWED', `POST ${url}`)
-  if (!isToken(headers.authorization, token)) throw fault('UNAUTHENTICATED', `POST ${url} takes the header 'Authorization: Bearer <token>' of this deployment's data folder; 'tenfold restart' sends it when TENFOLD_DATA names the same folder`)
+  if (!isToken(headers.authorization, token)) throw fault('UNAUTHENTICATED', `POST ${url} takes the header 'Authorization: Bearer <token>' of this deployment's data folder; 'tenfold restart' and 'tenfold flush-cache' send it when TENFOLD_DATA names the same folder`)
   return action!({ query, name, headers })
 }
 
@@ -111,6 +112,12 @@ function send(response: ServerResponse, status: number, body: unknown): void {
 async function statisticsOf({ orchestrator }: Deployment): Promise<IntentCount[]> {
   const { mergeStatistics } = await import('../runtime/statistics.ts')
   return mergeStatistics((await orchestrator.ask('statistics')).map(one => one.answer as IntentCount[]))
+}
+
+/** The processes that had something to forget. */
+async function flushCache({ orchestrator }: Deployment) {
+  const answers = await orchestrator.ask('flush-cache')
+  return { flushed: answers.filter(one => one.answer === true).map(({ name, replica }) => ({ name, replica })) }
 }
 
 function statusOf({ plan, url, orchestrator }: Deployment) {

@@ -21,10 +21,12 @@ export const limits = {
   jobDeadlineMs: 60_000,
   callDepthMax: 16,
 
-  /** Admission. */
-  concurrencyMin: 8,
+  /** Admission, in each process: the fewest and the most requests in flight, and the latency that is no overload yet. */
+  concurrencyMin: 36,
   concurrencyMax: 512,
   admissionQueueMs: 250,
+  /** A new connection that no process takes in this time is refused. */
+  connectionWaitMs: 2_000,
 
   /** A request that takes longer has a line in the log. */
   slowRequestMs: 1_000,

@@ -71,6 +71,8 @@ export interface BootOptions {
   readonly cacheStamps?: boolean
   /** False: calls leave no traces. */
   readonly tracing?: boolean
+  /** False: everyone who asks for what is not kept reads it. For negative controls. */
+  readonly singleFlight?: boolean
 }
 
 export interface Running {
@@ -84,6 +86,8 @@ export interface Running {
   readonly tracer: Tracer
   /** Calls an intent as the runtime itself: for seeds and tests. */
   invoke(call: Pick<Call, 'intent' | 'input'> & { readonly caller?: Call['metadata']['caller'] }): Promise<unknown>
+  /** Forgets every kept answer; false when this process keeps none. */
+  flushCache(): Promise<boolean>
   /** Serves a connection that the supervisor accepted. */
   take(connection: Socket): void
   /** Drains; idle connections may be used once more within lingerMs. */
@@ -127,7 +131,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const session = new Session({ database, bus, tokens: tokenCodec(options.secret) })
   const invalidation = cache && new Invalidation({ cache, broadcast, log })
   if (invalidation) closers.add(invalidation.listen())
-  const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps })
+  const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps, singleFlight: options.singleFlight })
   const statistics = new Statistics(metrics)
   const tracer = await tracerOf(options)
   closers.add(() => tracer.close())
@@ -145,6 +149,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   }
   return {
     url: listening?.url ?? null, engines, limiter, statistics, metrics, tracer, invoke: call => invoke(dispatcher, call),
+    flushCache: async () => { await cache?.clear(); return cache !== null },
     take: connection => listening ? listening.take(connection) : connection.destroy(),
     stop: lingerMs => stopping ??= stop(lingerMs),
   }

@@ -109,7 +109,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   await Promise.allSettled(parts)
   const [plan, databaseUrl, secret] = await Promise.all(parts)
   const port = options.port ?? topology.ports.ingress.port
-  const orchestrator = openProcessOrchestrator({ log: options.log, spares, onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
+  const orchestrator = openProcessOrchestrator({ log: options.log, spares, limitsConnections: process.env.TENFOLD_LIMITER !== 'off', onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
   closers.add(() => orchestrator.stop(limits.drainMs))
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
   if (metrics) closers.add(measureProcess(metrics))

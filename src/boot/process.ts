@@ -65,6 +65,7 @@ async function start(): Promise<void> {
     host: env.TENFOLD_HOST!,
     port: Number(env.TENFOLD_PORT),
     limiterEnabled: env.TENFOLD_LIMITER !== 'off',
+    singleFlight: env.TENFOLD_SINGLE_FLIGHT !== 'off',
     cacheStamps: env.TENFOLD_CACHE_STAMPS !== 'off',
     metrics: env.TENFOLD_METRICS !== 'off',
     tracing: env.TENFOLD_TRACES !== 'off',
@@ -103,6 +104,7 @@ process.on('message', (message: SupervisorMessage, connection?: Socket) => {
   if (message.type === 'statistics') tell({ type: message.type, id: message.id, answer: running?.statistics.read() ?? [] })
   if (message.type === 'metrics') tell({ type: message.type, id: message.id, answer: running?.metrics?.read() ?? [] })
   if (message.type === 'traces') tell({ type: message.type, id: message.id, answer: running?.tracer.answer(message.payload as TraceQuestion) ?? null })
+  if (message.type === 'flush-cache') void running?.flushCache().then(answer => tell({ type: message.type, id: message.id, answer }))
   if (message.type !== 'connection') return
   tell({ type: 'took', id: message.id })
   if (connection) running!.take(connection)

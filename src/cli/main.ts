@@ -7,6 +7,7 @@ import { client } from './client.ts'
 import type { CliCommand } from './command.ts'
 import { dev } from './dev.ts'
 import { doctor } from './doctor.ts'
+import { flushCache } from './flush-cache.ts'
 import { init } from './init.ts'
 import { logs } from './logs.ts'
 import { migrate } from './migrate.ts'
@@ -14,7 +15,7 @@ import { restart } from './restart.ts'
 import { seed } from './seed.ts'
 import { start } from './start.ts'
 
-export const commands: readonly CliCommand[] = [init, dev, start, restart, check, migrate, seed, client, doctor, advise, logs]
+export const commands: readonly CliCommand[] = [init, dev, start, restart, flushCache, check, migrate, seed, client, doctor, advise, logs]
 
 export function helpOf(command?: CliCommand): string {
   if (command) return `tenfold ${command.name}: ${command.summary}\n\n${command.help}\n  --json            print the result as JSON\n  --help            this text`

@@ -178,11 +178,23 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     assert.deepEqual([counts.admitted, counts.ended, seen.length], [3, 3, 0])
     await listening.close()
   },
+  'what still runs for a client that has gone has not ended': async ({ ingress }) => {
+    const [begun, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const { listening, counts } = await serve(ingress, { handle: async request => { begun.resolve(); await aborted(request.signal); await released.promise; return plain(200, 'late') } })
+    const client = raw(listening.port, `GET /things/1 HTTP/1.1\r\n${host}\r\n`, 100)
+    await begun.promise
+    await client
+    await sleep(100)
+    assert.equal(counts.ended, 0)
+    released.resolve()
+    await sleep(50)
+    assert.equal(counts.ended, 1)
+    await listening.close()
+  },
   'the signal is one, and aborts when the client leaves, also for who looks later': async ({ ingress }) => {
     for (const looks of ['early', 'late']) {
       const [left, signals] = [Promise.withResolvers<void>(), Promise.withResolvers<AbortSignal[]>()]
       const { listening } = await serve(ingress, {
-        ended: () => left.resolve(),
         handle: async request => {
           const early = looks === 'early' ? [request.signal, request.signal] : []
           await left.promise
@@ -191,7 +203,10 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
         },
       })
       await raw(listening.port, `GET /things/1 HTTP/1.1\r\n${host}\r\n`, 50)
+      await sleep(50)
+      left.resolve()
       const all = await signals.promise
+      await Promise.race([Promise.all(all.map(aborted)), sleep(2_000)])
       assert.ok(all.every(one => one === all[0] && one.aborted), looks)
       await listening.close()
     }

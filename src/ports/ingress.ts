@@ -78,7 +78,7 @@ export interface IngressHandler {
   recall?(url: string, headers: RequestHead['headers']): HttpAnswer | null
   admit(request: RequestHead): Admission
   handle(request: HttpRequest): Promise<HttpAnswer>
-  /** Called once for every request that `admit` let pass, with its admission, when its answer has been sent or its connection has gone. */
+  /** Called once for every request that `admit` let pass, with its admission, when its answer has been sent; or when its connection has gone and `handle`, if it was called, has come to its end. */
   ended(admission: Admission): void
   /** The answer to what cannot become a request: bad JSON, too large, unknown path. `allow` lists the methods of a known path. */
   refuse(code: ErrorCode, message: string, headers: RequestHead['headers'], allow?: readonly string[]): HttpAnswer

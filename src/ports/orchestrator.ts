@@ -36,7 +36,8 @@ export interface ProcessAnswer {
   readonly answer: unknown
 }
 
-export type Question = 'statistics' | 'metrics' | 'traces'
+/** `flush-cache`: forget every kept answer, answered when that is done. The others: what has been counted, measured, or written down. */
+export type Question = 'statistics' | 'metrics' | 'traces' | 'flush-cache'
 
 export interface Orchestrator {
   apply(processes: readonly ProcessSpec[]): Promise<void>

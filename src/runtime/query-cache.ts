@@ -55,6 +55,8 @@ export interface QueryCacheOptions {
   readonly log: Logger
   /** False is the negative control of the consistency test: any kept answer is given to anybody. */
   readonly stamps?: boolean
+  /** False is the negative control of the flush test: everyone who asks reads. */
+  readonly singleFlight?: boolean
 }
 
 /** So much of a freshness is left to chance, that what was kept together does not expire together. */
@@ -114,7 +116,7 @@ export class QueryCache {
   #read(question: Question, isRefresh: boolean): Promise<Kept> {
     const { key, session, reads, span, meter } = question
     const running = this.#flights.get(key)
-    const joins = running !== undefined && this.#shows(running, session)
+    const joins = running !== undefined && this.#options.singleFlight !== false && this.#shows(running, session)
     if (!isRefresh) {
       span.cache = joins ? 'wait' : 'miss'
       meter?.cache?.[joins ? 'coalesced' : 'miss'].add()

@@ -8,7 +8,7 @@ import { ingressSuite } from '../../src/conformance/ingress.ts'
 import { openHttpIngress } from '../../src/drivers/http/ingress.ts'
 import type { Ingress, Listening } from '../../src/ports/ingress.ts'
 import {
-  admissionsInOrder, credulous, drainsInSilence, dropsRunning, endsOnlyAnswers, firstMountWins, forgetsMounts, leavesBusyOpen, neverEmpty, newSignalEachTime, patternForPath, refusesHead,
+  admissionsInOrder, credulous, drainsInSilence, dropsRunning, endsOnlyAnswers, endsWithTheClient, firstMountWins, forgetsMounts, leavesBusyOpen, neverEmpty, newSignalEachTime, patternForPath, refusesHead,
 } from './broken/ingress.ts'
 
 const times = { headersTimeoutMs: 500, requestTimeoutMs: 2_000, keepAliveTimeoutMs: 5_000, connectionsCheckingIntervalMs: 100 }
@@ -51,6 +51,7 @@ const faults: readonly [(ingress: Ingress) => Ingress, string][] = [
   [credulous, 'a body in pieces is one, and one that is not UTF-8 never reaches the handler'],
   [admissionsInOrder, 'each request ends with the admission it was given'],
   [endsOnlyAnswers, 'requests whose client leaves end once, while the body comes and when they wait in line'],
+  [endsWithTheClient, 'what still runs for a client that has gone has not ended'],
   [refusesHead, 'HEAD is GET without the body'],
   [neverEmpty, '204 and 304 have neither body nor content-type'],
   [firstMountWins, 'of several mounts the longest prefix wins'],

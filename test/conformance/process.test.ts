@@ -4,12 +4,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { limits } from '../../src/base/limits.ts'
 import { silentLogger } from '../../src/base/log.ts'
 import { monotonicMs, sleep } from '../../src/base/time.ts'
 import { verify } from '../../src/conformance/check.ts'
 import { orchestratorSuite } from '../../src/conformance/orchestrator.ts'
 import { openProcessOrchestrator } from '../../src/drivers/process/orchestrator.ts'
-import { orchestratedProcess, orchestratorSubject } from '../fixtures/orchestrator-subject.ts'
+import { freePort, orchestratedProcess, orchestratorSubject } from '../fixtures/orchestrator-subject.ts'
 import { isAlive } from '../support/liveness.ts'
 
 const driver = {
@@ -27,6 +28,24 @@ test('the time until a killed process is back (printed, not asserted)', async co
   process.kill(orchestrator.observe()[0]!.pid!, 'SIGKILL')
   while (orchestrator.observe()[0]?.restarts !== 1 || orchestrator.observe()[0]?.state !== 'ready') await sleep(1)
   context.diagnostic(`back after ${Math.round(monotonicMs() - startMs)} ms`)
+})
+
+/** Resolves with the status, or null when there is none yet after waitMs. */
+const statusWithin = (url: string, waitMs: number): Promise<number | null> =>
+  Promise.race([fetch(url, { headers: { connection: 'close' } }).then(({ status }) => status), sleep(waitMs).then(() => null)])
+
+test('connections that no process takes are refused, and those that come later are served', async context => {
+  const orchestrator = openProcessOrchestrator({ log: silentLogger })
+  context.after(() => orchestrator.stop(100))
+  const listen = { host: '127.0.0.1', port: await freePort() }
+  await orchestrator.apply([{ name: 'web', replicas: 1, listen, command: [orchestratedProcess], env: { BEHAVIOUR: 'well' } }])
+  const { pid } = orchestrator.observe()[0]!
+  process.kill(pid!, 'SIGSTOP')
+  const statuses = await Promise.all(Array.from({ length: 60 }, () => statusWithin(`http://127.0.0.1:${listen.port}/`, limits.connectionWaitMs * 3)))
+  process.kill(pid!, 'SIGCONT')
+  const refused = statuses.filter(status => status === 503).length
+  assert.ok(refused >= 40 && refused < 60 && statuses.every(status => status === 503 || status === null), statuses.join(' '))
+  assert.equal(await statusWithin(`http://127.0.0.1:${listen.port}/`, 30_000), 200)
 })
 
 test('a child ends when its supervisor was killed', async () => {

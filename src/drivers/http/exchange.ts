@@ -18,6 +18,8 @@ export class Exchange implements HttpRequest {
   #query: HttpRequest['query'] | undefined
   #controller: AbortController | undefined
   #hasClientLeft = false
+  #isServing = false
+  #isClosed = false
 
   constructor(route: Route, parameters: Readonly<Record<string, string>>, queryText: string, raw: IncomingMessage, response: TrackedResponse, handler: IngressHandler) {
     this.route = route.name
@@ -62,7 +64,16 @@ export class Exchange implements HttpRequest {
       this.#hasClientLeft = true
       this.#controller?.abort()
     }
-    this.#handler.ended(this.#admission!)
+    this.#isClosed = true
+    if (!this.#isServing) this.#handler.ended(this.#admission!)
+  }
+
+  /** The handler has begun. What it does for a client that has gone still takes its place. */
+  serving(): void { this.#isServing = true }
+
+  served(): void {
+    this.#isServing = false
+    if (this.#isClosed) this.#handler.ended(this.#admission!)
   }
 
   send(answer: HttpAnswer, cors: Cors): void { writeAnswer(this.raw, this.#response, answer, cors.headersOf(this.raw)) }

@@ -128,10 +128,13 @@ class Routing {
   }
 
   async #serve(exchange: Exchange, response: TrackedResponse): Promise<void> {
+    exchange.serving()
     try {
       exchange.send(await this.#handler.handle(exchange), this.#cors)
     } catch (error) {
       this.#fail(error, exchange.raw, response)
+    } finally {
+      exchange.served()
     }
   }
 

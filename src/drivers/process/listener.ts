@@ -3,11 +3,16 @@
  * supervisor accepts and hands each connection down unread, to the child with the fewest
  * not yet taken, in turn among equals. What a child had not taken when it died goes to
  * another one; while there is none, callers wait instead of being refused.
+ *
+ * A child takes about one connection in each turn of its event loop. Of what comes faster the
+ * newest is dealt first, since its client is still there, and what has waited long is refused:
+ * else a child that was full once would for ever take what its clients have given up.
  */
 import type { ChildProcess } from 'node:child_process'
 import net from 'node:net'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
+import { after, monotonicMs } from '../../base/time.ts'
 
 /** A child's place at the table. */
 export interface Seat {
@@ -19,38 +24,53 @@ export interface Seat {
   vacate(): void
 }
 
-interface Player { readonly child: ChildProcess; readonly untaken: Map<number, net.Socket> }
+interface Waiting { readonly connection: net.Socket; sinceMs: number }
+interface Player { readonly child: ChildProcess; readonly untaken: Map<number, Waiting> }
 
 const backlog = 511
+/** On the way to one child: enough that what comes at once is dealt evenly, few enough that little goes stale. */
+const untakenMax = 16
+const sweepMs = 100
+const refusal = 'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
+/** So long the rest of what is sent is read and thrown away: closing before would take the answer back. */
+const refusedLingerMs = 1_000
 
 export class Listener {
   readonly #server: net.Server
   readonly #players: Player[] = []
-  readonly #waiting: net.Socket[] = []
+  /** The newest last. */
+  readonly #waiting: Waiting[] = []
+  readonly #untakenMax: number
   #nextId = 0
   #turn = 0
+  #sweeping = false
 
-  private constructor(server: net.Server) {
+  private constructor(server: net.Server, isLimited: boolean) {
     this.#server = server
+    this.#untakenMax = isLimited ? untakenMax : Infinity
     server.on('connection', connection => {
       connection.on('error', () => {})
-      this.#deal(connection)
+      if (this.#waiting.length >= limits.connectionsMax) return void connection.destroy()
+      this.#waiting.push({ connection, sinceMs: monotonicMs() })
+      this.#deal()
     })
   }
 
-  static async bind(host: string, port: number): Promise<Listener> {
+  /** Not limited: everything is dealt at once, however much has not been taken. */
+  static async bind(host: string, port: number, isLimited = true): Promise<Listener> {
     const server = net.createServer({ pauseOnConnect: true })
     await new Promise<void>((resolve, reject) => {
       server.once('error', error => reject(refused(host, port, error)))
       server.listen({ host, port, backlog, exclusive: true }, resolve)
     })
-    return new Listener(server)
+    return new Listener(server, isLimited)
   }
 
   join(child: ChildProcess): Seat {
     const player: Player = { child, untaken: new Map() }
+    if (this.#players.length === 0) for (const one of this.#waiting) one.sinceMs = monotonicMs()
     this.#players.push(player)
-    for (const connection of this.#waiting.splice(0)) this.#deal(connection)
+    this.#deal()
     const leave = () => {
       const at = this.#players.indexOf(player)
       if (at >= 0) this.#players.splice(at, 1)
@@ -58,35 +78,56 @@ export class Listener {
     return {
       leave,
       took: id => {
-        player.untaken.get(id)?.destroy()
+        player.untaken.get(id)?.connection.destroy()
         player.untaken.delete(id)
+        this.#deal()
       },
       vacate: () => {
         leave()
-        const untaken = [...player.untaken.values()]
+        if (this.#server.listening) this.#waiting.push(...player.untaken.values())
+        else for (const { connection } of player.untaken.values()) connection.destroy()
         player.untaken.clear()
-        for (const connection of untaken) this.#deal(connection)
+        this.#deal()
       },
     }
   }
 
   close(): void {
     this.#server.close()
-    for (const connection of this.#waiting.splice(0)) connection.destroy()
+    for (const { connection } of this.#waiting.splice(0)) connection.destroy()
   }
 
-  #deal(connection: net.Socket): void {
-    const player = this.#next()
-    if (!player) return this.#hold(connection)
-    const id = this.#nextId++
-    player.untaken.set(id, connection)
-    // A failure means that the child is going; its end gives the connection to another one.
-    player.child.send({ type: 'connection', id }, connection, { keepOpen: true }, () => {})
+  #deal(): void {
+    while (this.#waiting.length > 0) {
+      const player = this.#next()
+      if (!player) break
+      const one = this.#waiting.pop()!
+      const id = this.#nextId++
+      player.untaken.set(id, one)
+      // A failure means that the child is going; its end gives the connection to another one.
+      player.child.send({ type: 'connection', id }, one.connection, { keepOpen: true }, () => {})
+    }
+    this.#sweepLater()
   }
 
-  #hold(connection: net.Socket): void {
-    if (!this.#server.listening || this.#waiting.length >= limits.connectionsMax) connection.destroy()
-    else this.#waiting.push(connection)
+  #sweepLater(): void {
+    if (this.#sweeping || this.#waiting.length === 0) return
+    this.#sweeping = true
+    after(sweepMs, () => {
+      this.#sweeping = false
+      if (this.#players.length > 0) this.#refuseOld()
+      this.#sweepLater()
+    }, true)
+  }
+
+  #refuseOld(): void {
+    const oldestMs = monotonicMs() - limits.connectionWaitMs
+    const young = this.#waiting.findIndex(one => one.sinceMs >= oldestMs)
+    for (const { connection } of this.#waiting.splice(0, young < 0 ? this.#waiting.length : young)) {
+      connection.end(refusal)
+      connection.resume()
+      after(refusedLingerMs, () => connection.destroy(), true)
+    }
   }
 
   #next(): Player | undefined {
@@ -94,7 +135,7 @@ export class Listener {
     const count = this.#players.length
     for (let step = 0; step < count; step++) {
       const player = this.#players[(this.#turn + step) % count]!
-      if (!best || player.untaken.size < best.untaken.size) best = player
+      if (player.untaken.size < (best?.untaken.size ?? this.#untakenMax)) best = player
     }
     if (best) this.#turn = this.#players.indexOf(best) + 1
     return best

@@ -10,7 +10,7 @@
  * - `drain`, with graceMs: take no new work, finish what runs, exit 0 within graceMs. It is
  *   killed soon after. Connections that are idle may be used once more within lingerMs, and
  *   each answer says `Connection: close`, so that no client meets a reset.
- * - `statistics`, `metrics` or `traces`, with an id and perhaps a payload: answer with the same type and id, and `answer`.
+ * - `statistics`, `metrics`, `traces` or `flush-cache`, with an id and perhaps a payload: answer with the same type and id, and `answer`.
  * - say `draining` when it drains by itself: it gets no more connections.
  * - on 'disconnect' the supervisor has died: exit by itself, at once or after draining.
  *   Children are detached, so nothing else would end them.
@@ -56,6 +56,8 @@ export interface ProcessOrchestratorOptions {
   readonly spares?: Spares
   /** Takes what the children print; without it that goes where this process prints. */
   readonly onOutput?: TakeOutput | undefined
+  /** False is the negative control of the overload test: connections are handed down however many wait. */
+  readonly limitsConnections?: boolean
 }
 
 /** `process` is the name and the replica: `web.0`. */
@@ -72,6 +74,7 @@ class ProcessOrchestrator implements Orchestrator {
   readonly #nodePath: string
   readonly #spares: Spares | undefined
   readonly #onOutput: TakeOutput | undefined
+  readonly #limitsConnections: boolean
   /** By everything that identifies a process: a changed spec is another one. */
   readonly #replicas = new Map<string, Replica>()
   readonly #leaving = new Set<Replica>()
@@ -84,6 +87,7 @@ class ProcessOrchestrator implements Orchestrator {
     this.#nodePath = options.nodePath ?? process.execPath
     this.#spares = options.spares
     this.#onOutput = options.onOutput
+    this.#limitsConnections = options.limitsConnections ?? true
   }
 
   /** One at a time, in the order of the calls. */
@@ -99,7 +103,7 @@ class ProcessOrchestrator implements Orchestrator {
     const addresses = new Map(processes.flatMap(({ listen }) => listen ? [[addressOf(listen), listen] as const] : []))
     for (const [address, { host, port }] of addresses) {
       if (this.#listeners.has(address)) continue
-      const listener = await Listener.bind(host, port)
+      const listener = await Listener.bind(host, port, this.#limitsConnections)
       if (this.#stopping) listener.close()
       this.#refuseWhenStopping()
       this.#listeners.set(address, listener)

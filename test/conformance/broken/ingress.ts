@@ -46,6 +46,22 @@ export const endsOnlyAnswers = (ingress: Ingress): Ingress => withHandler(ingres
   }
 })
 
+/** What is left running takes no place. */
+export const endsWithTheClient = (ingress: Ingress): Ingress => withHandler(ingress, handler => {
+  const ended = new Set<Admission>()
+  const byPath = new Map<string, Admission>()
+  const end = (admission: Admission) => { if (!ended.has(admission)) { ended.add(admission); handler.ended(admission) } }
+  return {
+    admit(head) { const admission = handler.admit(head); byPath.set(head.path, admission); return admission },
+    handle(request) {
+      const admission = byPath.get(request.path)!
+      request.signal.addEventListener('abort', () => end(admission))
+      return handler.handle(request)
+    },
+    ended: end,
+  }
+})
+
 export const refusesHead = (ingress: Ingress): Ingress => withHandler(ingress, handler => ({
   handle: async request => request.method === 'HEAD' ? { status: 405, headers: {}, body: null } : handler.handle(request),
 }))
