@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -31,7 +31,11 @@ async function makeApplication(t: TestContext) {
   const source = await readFile(appFile, 'utf8')
   return {
     folder, appFile, env: { TENFOLD_IMPORTS: imports },
-    change: (version: string) => writeFile(appFile, source.replace('version 1', version)),
+    /** In one step: half a file would be a version of its own. */
+    change: async (version: string) => {
+      await writeFile(path.join(folder, '.draft'), source.replace('version 1', version))
+      await rename(path.join(folder, '.draft'), appFile)
+    },
     /** Each import of the application: by whom, and which version. */
     imports: async () => (await readFile(imports, 'utf8')).trim().split('\n'),
   }
@@ -123,7 +127,7 @@ test('on dev the standby has loaded nothing of the application, and takes the ch
     const before = await application.imports()
     await application.change(version)
     const now = await until(async () => { const one = await who(url).catch(() => undefined); return one?.version === version ? one : undefined })
-    assert.equal(now.pid, standby)
+    assert.equal(now.pid, standby, output)
     assert.deepEqual(await application.imports(), [...before, `${standby} ${version}`], 'imported once, after the change')
     await until(() => processesOf(child.pid!).includes(serving.pid) ? undefined : true)
   }
