@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { performance } from 'node:perf_hooks'
@@ -118,6 +118,31 @@ async function listenersOn(port: number): Promise<string[]> {
     return state === '0A' && Number.parseInt(hex ?? '', 16) === port ? [address!] : []
   })
 }
+
+test('an application that does not start says why, once', async t => {
+  await mkdir(path.join(root, '.tenfold'), { recursive: true })
+  // Inside the checkout, so that the package finds itself by its name.
+  const folder = await mkdtemp(path.join(root, '.tenfold/faulty-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  await cp(path.join(root, 'examples/starter'), folder, { recursive: true })
+  const file = path.join(folder, 'app.ts')
+  const times = (said: string, text: string) => said.split(text).length - 1
+  const start = () => failingStart({ argv: ['--app', file], env: { TENFOLD_DATA: path.join(folder, 'data') } })
+  const source = await readFile(file, 'utf8')
+  await writeFile(file, `${source}\nthrow new Error('this cannot be imported')\n`)
+  const imported = await start()
+  assert.equal(imported.code, 1, imported.said)
+  assert.equal(times(imported.said, 'this cannot be imported'), 1, imported.said)
+  assert.match(imported.said, /app\.ts:\d+/, 'the place is told')
+  await writeFile(file, source)
+  await writeFile(path.join(folder, 'services/notes/migrations/0001-note.sql'), 'CREATE TABEL note ()')
+  const migrated = await start()
+  assert.equal(migrated.code, 1, migrated.said)
+  // In the log, with its stack, and for whoever typed the command.
+  assert.equal(times(migrated.said, '"level":60'), 1, migrated.said)
+  assert.equal(times(migrated.said, 'did not become ready'), 1, migrated.said)
+  assert.doesNotMatch(migrated.said, /has ended unasked/)
+})
 
 test('an unknown topology names those there are', async () => {
   const { code, said } = await failingStart({ argv: ['--topology', '9-galaxy'], env: {} })

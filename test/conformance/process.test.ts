@@ -10,6 +10,7 @@ import { monotonicMs, sleep } from '../../src/base/time.ts'
 import { verify } from '../../src/conformance/check.ts'
 import { orchestratorSuite } from '../../src/conformance/orchestrator.ts'
 import { openProcessOrchestrator } from '../../src/drivers/process/orchestrator.ts'
+import { Spares } from '../../src/drivers/process/spare.ts'
 import { freePort, orchestratedProcess, orchestratorSubject } from '../fixtures/orchestrator-subject.ts'
 import { isAlive } from '../support/liveness.ts'
 
@@ -18,7 +19,18 @@ const driver = {
   open: async () => orchestratorSubject(openProcessOrchestrator({ log: silentLogger })),
 }
 
-for (const one of verify(orchestratorSuite, driver)) test(one.name, { skip: one.skip ?? false }, () => one.run())
+/** The same with a process on standby at all times: whoever is needed may come from there. */
+const withStandby = {
+  name: 'process with standby', supports: ['listen'],
+  open: async () => {
+    const spares = new Spares({ command: [orchestratedProcess], env: {}, log: silentLogger })
+    spares.keep({ loads: 'nothing', pauseMs: 0 })
+    const { subject, close } = orchestratorSubject(openProcessOrchestrator({ log: silentLogger, spares }))
+    return { subject, close: () => close().finally(() => spares.dismiss()) }
+  },
+}
+
+for (const one of [driver, withStandby].flatMap(one => verify(orchestratorSuite, one))) test(one.name, { skip: one.skip ?? false }, () => one.run())
 
 test('the time until a killed process is back (printed, not asserted)', async context => {
   const orchestrator = openProcessOrchestrator({ log: silentLogger })
@@ -46,6 +58,52 @@ test('connections that no process takes are refused, and those that come later a
   const refused = statuses.filter(status => status === 503).length
   assert.ok(refused >= 40 && refused < 60 && statuses.every(status => status === 503 || status === null), statuses.join(' '))
   assert.equal(await statusWithin(`http://127.0.0.1:${listen.port}/`, 30_000), 200)
+})
+
+test('a crashed process is replaced by the one on standby, and another takes its place there', async context => {
+  const spares = new Spares({ command: [orchestratedProcess], env: {}, log: silentLogger })
+  const orchestrator = openProcessOrchestrator({ log: silentLogger, spares })
+  context.after(async () => { await orchestrator.stop(100); await spares.dismiss() })
+  const spec = { name: 'web', replicas: 1, command: [orchestratedProcess], env: { BEHAVIOUR: 'well' } }
+  await orchestrator.apply([spec])
+  const untilReady = async (before: number) => {
+    while (orchestrator.observe()[0]?.state !== 'ready' || orchestrator.observe()[0]?.pid === before) await sleep(5)
+    return orchestrator.observe()[0]!.pid!
+  }
+  const first = orchestrator.observe()[0]!.pid!
+  assert.deepEqual(spares.pids, [])
+  spares.keep({ loads: 'nothing', pauseMs: 0 })
+  while (spares.pids.length === 0) await sleep(5)
+  const [spare] = spares.pids
+  process.kill(first, 'SIGKILL')
+  assert.equal(await untilReady(first), spare)
+  while (spares.pids.length === 0) await sleep(5)
+
+  // What has ended in the meantime is not taken, and what is dismissed ends.
+  const [dead] = spares.pids
+  process.kill(dead!, 'SIGKILL')
+  process.kill(spare!, 'SIGKILL')
+  assert.notEqual(await untilReady(spare!), dead)
+  while (spares.pids.length === 0) await sleep(5)
+  const [last] = spares.pids
+  await spares.dismiss()
+  assert.deepEqual([spares.pids, isAlive(last!)], [[], false])
+  // Of another program none is taken.
+  spares.start('nothing')
+  assert.equal(spares.take(['other.ts'], {}), null)
+})
+
+test('what cannot become better is tried once', async context => {
+  const warnings: unknown[] = []
+  const log = { ...silentLogger, warn: (facts: unknown) => { warnings.push(facts) } } as typeof silentLogger
+  const orchestrator = openProcessOrchestrator({ log })
+  context.after(() => orchestrator.stop(100))
+  const spec = (behaviour: string) => [{ name: 'web', replicas: 1, command: [orchestratedProcess], env: { BEHAVIOUR: behaviour } }]
+  await assert.rejects(orchestrator.apply(spec('hopeless')), /web \(replica 0\) did not become ready: told why/)
+  assert.deepEqual(warnings, [])
+  // Where another attempt may help there are three.
+  await assert.rejects(orchestrator.apply(spec('never-ready')), /it ended 3 times.*told why/)
+  assert.equal(warnings.length, 3)
 })
 
 test('a child ends when its supervisor was killed', async () => {

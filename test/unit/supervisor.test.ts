@@ -1,5 +1,6 @@
 /** The supervisor lives as long as the deployment: what `tenfold start` imports stays small. */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -25,6 +26,16 @@ const heavy = /^(fastify|kysely|zod|jose|croner|lru-cache)$|^src\/(runtime|crede
 test('the supervisor imports neither the application nor the runtime', () => {
   for (const [name, way] of reachedFrom('src/cli/main.ts')) {
     assert.doesNotMatch(name, heavy, `${[...way, name].join(' → ')}: import it where it is used, await import(…) within run()`)
+  }
+})
+
+test('no start loads fetch, nor what only the first token or mail needs', () => {
+  const script = ['src/cli/main.ts', 'src/boot/boot.ts', 'examples/conduit/app.ts'].map(file => `await import('./${file}')`).join('\n')
+  const loaded = execFileSync(process.execPath, ['--input-type=module', '--eval', `${script}\nprocess.stdout.write(process.moduleLoadList.join('\\n'))`], { cwd: root, encoding: 'utf8' })
+  assert.match(loaded, /NativeModule http$/m)
+  assert.doesNotMatch(loaded, /undici/, `something imports 'node:http': take it from src/base/node-http.ts`)
+  for (const file of ['src/boot/boot.ts', 'src/index.ts', 'examples/conduit/app.ts']) {
+    for (const [name, way] of reachedFrom(file)) assert.doesNotMatch(name, /^(jose|nodemailer|file-type)$/, [...way, name].join(' → '))
   }
 })
 

@@ -87,11 +87,23 @@ export class Spares {
     if (!standby) return
     this.#cancel = after(standby.pauseMs, () => {
       if (this.#waiting.size > 0) return
-      let reason: string | undefined
-      const child = this.start(standby.loads)
-      child.on('message', message => { if ((message as ChildMessage).type === 'failed') reason = (message as ChildMessage & { type: 'failed' }).reason })
-      child.on('exit', () => { if (this.#standby === standby && reason !== undefined) this.#options.log.warn({ reason }, 'the process on standby could not load: a crash now would not be mended') })
+      this.#watch(this.start(standby.loads))
     }, true)
+  }
+
+  #watch(child: ChildProcess): void {
+    let reason: string | undefined
+    child.on('message', message => {
+      const heard = message as ChildMessage
+      if (heard.type === 'failed') reason = heard.reason
+    })
+    // Before the handler of start(), which forgets it.
+    child.prependListener('exit', (code, signal) => {
+      if (!this.#waiting.has(child)) return
+      if (signal !== null) return this.#refill()
+      // It would end like this every time.
+      this.#options.log.warn({ reason: reason ?? `exit code ${code}` }, 'the process on standby does not load, and a process that crashes now would not either')
+    })
   }
 
   /** Ends those that wait, and keeps none from now on: what they have loaded is no longer wanted. */
