@@ -3,6 +3,7 @@
  * go from one journey to the next (closed). Knows neither processes nor sockets, so that a test
  * runs it on a simulated clock.
  */
+import { fault, isTenfoldError } from '../base/errors.ts'
 import { monotonicMs } from '../base/time.ts'
 import { exponential, weightedIndex } from './draw.ts'
 import type { Journey } from './journey.ts'
@@ -54,7 +55,7 @@ export class Generator {
       if (!prepare || this.#worlds.has(prepare)) continue
       try {
         this.#worlds.set(prepare, await prepare(new Visitor(this.#grounds)))
-      } catch (error) { throw new Error(`what journey '${name}' prepares failed: ${(error as Error).message}`, { cause: error }) }
+      } catch (error) { throw named(`the preparation of journey '${name}'`, error) }
     }
   }
 
@@ -128,11 +129,16 @@ export class Generator {
     } catch (error) {
       if (error instanceof JourneyOver) {
         if (!this.#ended) this.#tally.gaveUp++
-      } else this.#onFault(new Error(`journey '${journey.name}' failed: ${(error as Error).stack ?? String(error)}`))
+      } else this.#onFault(named(`journey '${journey.name}'`, error))
     }
   }
 
   #choose(): Journey {
     return this.#journeys.length === 1 ? this.#journeys[0]! : this.#journeys[weightedIndex(this.#grounds.random, this.#weights)]!
   }
+}
+
+/** A fault stays one; a programming error of the journey keeps its stack. */
+function named(what: string, error: unknown): Error {
+  return isTenfoldError(error) ? fault(error.code, `${what}: ${error.message}`) : new Error(`${what} failed: ${(error as Error).stack ?? String(error)}`)
 }

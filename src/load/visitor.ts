@@ -1,4 +1,5 @@
 /** A user of a journey as it runs: thinks, sends, keeps its cookies, and has every step counted. */
+import { fault } from '../base/errors.ts'
 import { monotonicMs, now } from '../base/time.ts'
 import type { Agenda } from './agenda.ts'
 import { CookieJar } from './cookie-jar.ts'
@@ -85,7 +86,7 @@ export class Visitor implements User {
     counted?.step(step).count(outcome, code, answeredMs - intendedMs)
     if (typeof incoming === 'string' || outcome !== 'good') {
       if (tally) throw new JourneyOver(`${step} was answered ${code}`)
-      throw new Error(`${step}: ${method} ${path} was answered ${code}${typeof incoming === 'string' ? '' : ` ${incoming.body.toString().slice(0, 300)}`}`)
+      throw fault('UNAVAILABLE', `${step}: ${method} ${path} was answered ${code === 'broken' ? 'by nobody' : code}${typeof incoming === 'string' ? '' : ` ${incoming.body.toString().slice(0, 300)}`}`)
     }
     const answer = this.#read(incoming)
     if (options.found && counted) {
@@ -133,7 +134,7 @@ export class Visitor implements User {
 }
 
 function assertSome<T>(list: readonly T[]): readonly T[] {
-  if (list.length === 0) throw new Error('a journey picks from an empty list; is there any data in the application?')
+  if (list.length === 0) throw fault('USAGE', 'a journey picks from an empty list; fill the application with data first')
   return list
 }
 
