@@ -40,6 +40,7 @@ a terminal, a table at the end. Says so when the generator itself was the limit.
   --for TIME        how long (30s, or the trace)
   --warmup TIME     before it, not counted
   --arrivals KIND   poisson (standard) or constant
+  --think FACTOR    users think so many times as long (1)
   --timeout TIME    when a user gives up waiting (10s)
   --generators N    processes that send; without it one, and more while they are the limit
   --connections N   connections of each (1000)
@@ -53,7 +54,7 @@ a terminal, a table at the end. Says so when the generator itself was the limit.
 Environment: PORT (3000) of the deployment.`,
   options: {
     ...appOption, journeys: text, mix: text, url: text, rate: text, ramp: text, users: text, trace: text, speed: text, from: text, peak: text, for: text, warmup: text, arrivals: text,
-    timeout: text, generators: text, connections: text, late: text, seed: text, report: text, ledger: text, verify: text,
+    think: text, timeout: text, generators: text, connections: text, late: text, seed: text, report: text, ledger: text, verify: text,
   },
   async run(given) {
     return typeof given.values.verify === 'string' ? verify(given, given.values.verify) : push(given)
@@ -100,7 +101,7 @@ async function planOf(given: Arguments): Promise<LoadPlan> {
   const ledger = textOf(given, 'ledger')
   return {
     url: urlOf(given), files: await findJourneyFiles(place ?? path.join(path.dirname(appFileOf(given)), 'load')), ...offered,
-    mix: mixOf(textOf(given, 'mix')), arrivals, warmupMs: timeOf(given, 'warmup'), timeoutMs: timeOf(given, 'timeout'), lateMs: timeOf(given, 'late'),
+    mix: mixOf(textOf(given, 'mix')), arrivals, warmupMs: timeOf(given, 'warmup'), think: numberOf(given, 'think'), timeoutMs: timeOf(given, 'timeout'), lateMs: timeOf(given, 'late'),
     generators: wholeOf(given, 'generators'), connectionsMax: wholeOf(given, 'connections'), seed: wholeOf(given, 'seed'),
     ledger: ledger === undefined ? undefined : path.resolve(ledger),
   }

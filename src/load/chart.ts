@@ -58,10 +58,11 @@ export function linearTicks(values: readonly number[]): number[] {
 /** 1, 2 and 5 of each decade while there are few, else the decades alone. */
 export function logarithmicTicks(values: readonly number[]): number[] {
   const [low, high] = extent(values)
-  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high) + 1e-9)]
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))]
   const factors = last - first > 2 ? [1] : [1, 2, 5]
-  const every = Array.from({ length: last - first + 1 }, (_, index) => factors.map(factor => factor * 10 ** (first + index))).flat()
-  const from = every.findLastIndex(tick => tick <= low)
-  const to = every.findIndex(tick => tick >= high)
-  return every.slice(Math.max(0, from), (to < 0 ? every.length - 1 : Math.max(to, from + 1)) + 1)
+  // A decade more on both sides: logarithms round, and a line needs a top and a bottom.
+  const all = Array.from({ length: last - first + 3 }, (_, index) => factors.map(factor => Number(`${factor}e${first - 1 + index}`))).flat()
+  const from = all.findLastIndex(tick => tick <= low)
+  const to = all.findIndex(tick => tick >= high)
+  return all.slice(from, Math.max(to, from + 1) + 1)
 }

@@ -14,7 +14,7 @@ import { Tally } from './tally.ts'
 import { JourneyOver, Visitor } from './visitor.ts'
 import type { Grounds } from './visitor.ts'
 
-export type GeneratorParts = Omit<Grounds, 'tally' | 'hasEnded' | 'timeoutMs' | 'lateMs'>
+export type GeneratorParts = Omit<Grounds, 'tally' | 'hasEnded' | 'timeoutMs' | 'lateMs' | 'think'>
 
 /** How often the number of users is looked at. */
 const adjustMs = 100
@@ -40,7 +40,7 @@ export class Generator {
     this.#weights = journeys.map(({ weight }) => weight)
     this.#onFault = onFault
     this.#grounds = {
-      ...parts, timeoutMs: plan.timeoutMs ?? planDefaults.timeoutMs, lateMs: plan.lateMs ?? planDefaults.lateMs,
+      ...parts, timeoutMs: plan.timeoutMs ?? planDefaults.timeoutMs, lateMs: plan.lateMs ?? planDefaults.lateMs, think: plan.think ?? planDefaults.think,
       tally: () => Number.isNaN(this.#startMs) ? null : this.#tally, hasEnded: () => this.#ended,
     }
   }
@@ -113,7 +113,7 @@ export class Generator {
     while (!this.#ended && this.#users <= this.#usersWanted) {
       const journey = this.#choose()
       // Thinks first as well, so that those who came together do not go on in step.
-      const dueMs = monotonicMs() + exponential(this.#grounds.random, journey.thinkMs)
+      const dueMs = monotonicMs() + exponential(this.#grounds.random, journey.thinkMs * this.#grounds.think)
       await this.#grounds.agenda.until(dueMs)
       await this.#travel(visitor, journey, dueMs)
     }

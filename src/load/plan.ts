@@ -15,6 +15,8 @@ export interface LoadPlan {
   readonly durationMs: number
   /** Not counted in the result, in whole seconds. */
   readonly warmupMs?: number
+  /** Times this everybody thinks longer: 0.1 makes users ten times as quick. */
+  readonly think?: number
   /** A request without a whole answer by then has failed; from its intended moment. */
   readonly timeoutMs?: number
   /** Processes. Absent: one, and more while it is itself the limit, up to the cores. */
@@ -28,7 +30,7 @@ export interface LoadPlan {
   readonly lateMs?: number
 }
 
-export const planDefaults = { arrivals: 'poisson', warmupMs: 0, timeoutMs: 10_000, connectionsMax: 1_000, lateMs: 20 } as const
+export const planDefaults = { arrivals: 'poisson', warmupMs: 0, think: 1, timeoutMs: 10_000, connectionsMax: 1_000, lateMs: 20 } as const
 
 /** What one generator is told; it answers with `FromGenerator`. */
 export type ToGenerator =

@@ -109,9 +109,10 @@ export function generatorReportOf(tally: Tally, { processes, lateMs, waited, tim
   const busy = measured.filter(({ utilisation }) => utilisation > boundUtilisation).length
   const why = lateShare > boundLateShare ? `${percent(lateShare)} of the requests were sent more than ${lateMs} ms after they were due`
     : busy * 2 > measured.length ? `a generator's event loop was more than ${percent(boundUtilisation)} busy in ${busy} of ${measured.length} seconds` : null
+  const idle = why !== null && most(one => one.cpu) < 0.5 ? `, though it took no more than ${percent(most(one => one.cpu))} of a core: this machine has no processor to spare` : ''
   return {
     processes, lateMs, lateShare, latenessP99Ms: tally.lateness.percentileMs(99), latenessMaxMs: tally.lateness.maxMs,
-    utilisationMax: most(one => one.utilisation), cpuMax: most(one => one.cpu), waitedShare: tally.offered === 0 ? 0 : waited / tally.offered, isBound: why !== null, why,
+    utilisationMax: most(one => one.utilisation), cpuMax: most(one => one.cpu), waitedShare: tally.offered === 0 ? 0 : waited / tally.offered, isBound: why !== null, why: why === null ? null : why + idle,
   }
 }
 

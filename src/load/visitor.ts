@@ -21,6 +21,8 @@ export interface Grounds {
   readonly ledger: Ledger | null
   readonly timeoutMs: number
   readonly lateMs: number
+  /** Thinking takes so many times as long as declared. */
+  readonly think: number
   /** Where the current second is counted; null while things are prepared. */
   tally(): Tally | null
   hasEnded(): boolean
@@ -98,13 +100,13 @@ export class Visitor implements User {
 
   /** Resolves at the moment the step is due, and tells that moment. */
   async #think({ thinkMs = this.#journey.thinkMs }: StepOptions): Promise<number> {
-    const { agenda, random } = this.#grounds
+    const { agenda, random, think } = this.#grounds
     const isFirst = this.#isFirst
     this.#isFirst = false
     if (this.#grounds.hasEnded()) throw new JourneyOver('the run has ended')
     // While things are prepared nobody waits, and nothing is late.
     if (!this.#grounds.tally()) return monotonicMs()
-    const intendedMs = this.#freeMs + (isFirst || thinkMs === 0 ? 0 : exponential(random, thinkMs))
+    const intendedMs = this.#freeMs + (isFirst || thinkMs === 0 ? 0 : exponential(random, thinkMs * think))
     if (intendedMs > monotonicMs()) await agenda.until(intendedMs)
     if (this.#grounds.hasEnded()) throw new JourneyOver('the run has ended')
     return intendedMs
