@@ -87,9 +87,11 @@ function reportSeconds(generator: Generator, pool: ConnectionPool, agenda: Agend
     if (done) return tell(message, () => process.exit(0))
     tell(message)
     second++
-    agenda.at(startMs + (second + 1) * secondMs, report)
+    next()
   }
-  agenda.at(startMs + (second + 1) * secondMs, report)
+  // After what fell due before it was sent: a generator that was held up has all of it in one turn, the end included.
+  const next = () => agenda.at(startMs + (second + 1) * secondMs, () => setImmediate(report))
+  next()
 }
 
 process.once('message', (message: ToGenerator) => { if (message.kind === 'prepare') void prepare(message).catch(fail) })

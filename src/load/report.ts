@@ -20,6 +20,10 @@ export interface LoadProgress {
   readonly p90Ms: number
   readonly p99Ms: number
   readonly maxMs: number
+  /** Journeys that began, were finished, and were given up. */
+  readonly started: number
+  readonly finished: number
+  readonly gaveUp: number
   readonly inFlight: number
   readonly users: number
   readonly generators: number

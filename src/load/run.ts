@@ -46,11 +46,12 @@ class LoadRun {
   readonly #options: LoadOptions
   readonly #fleet: GeneratorFleet
   readonly #sum = new Tally()
-  readonly #open = new Map<number, Map<number, GeneratorSecond>>()
+  readonly #open = new Map<number, Map<number, GeneratorSecond[]>>()
   readonly #timeline: LoadProgress[] = []
   readonly #warmupSeconds: number
   readonly #living = new Set<number>()
   readonly #gone = new Set<number>()
+  #told = -1
   #waited = 0
   #startMs = 0
   #endedMs: number | null = null
@@ -101,15 +102,16 @@ class LoadRun {
   }
 
   #take(index: number, message: GeneratorSecond): void {
-    const { second } = message
-    const reports = this.#open.get(second) ?? new Map<number, GeneratorSecond>()
-    reports.set(index, message)
+    // Whoever is so late that its second is told already adds to the next one.
+    const second = Math.max(message.second, this.#told + 1)
+    const reports = this.#open.get(second) ?? new Map<number, GeneratorSecond[]>()
+    reports.set(index, [...reports.get(index) ?? [], message])
     this.#open.set(second, reports)
     if (message.done) {
       this.#gone.add(index)
       this.#living.delete(index)
     }
-    // Whoever is late for a second adds to the one after; nobody waits for more than that.
+    // Nobody waits for more than two seconds.
     this.#flush([...this.#living].every(one => reports.has(one)) ? second : second - 2)
   }
 
@@ -119,11 +121,13 @@ class LoadRun {
       if (second > upTo) return
       const reports = [...this.#open.get(second)!.values()]
       this.#open.delete(second)
+      this.#told = second
       this.#putTogether(second, reports)
     }
   }
 
-  #putTogether(second: number, reports: readonly GeneratorSecond[]): void {
+  #putTogether(second: number, byGenerator: readonly (readonly GeneratorSecond[])[]): void {
+    const reports = byGenerator.flat()
     const tally = new Tally()
     for (const report of reports) tally.add(report.tally)
     const phase = second < this.#warmupSeconds ? 'warmup' : this.#endedMs === null && second * secondMs < this.#warmupSeconds * secondMs + this.#plan.durationMs ? 'measuring' : 'draining'
@@ -132,11 +136,13 @@ class LoadRun {
       this.#waited += reports.reduce((sum, one) => sum + one.waited, 0)
     }
     const { good, refused, failed, byCode, latency } = tally.total()
-    const sum = (pick: (one: GeneratorSecond) => number) => reports.reduce((so, one) => so + pick(one), 0)
+    // What is so at the end of a second is told by the last report of each.
+    const last = byGenerator.map(of => of.at(-1)!)
+    const sum = (pick: (one: GeneratorSecond) => number) => last.reduce((so, one) => so + pick(one), 0)
     const most = (pick: (one: GeneratorSecond) => number) => reports.reduce((so, one) => Math.max(so, pick(one)), 0)
     const progress: LoadProgress = {
       second: second + 1, phase, offered: tally.offered, answers: good + refused + failed, good, refused, failed, byCode: { ...byCode }, ...percentilesOf(latency),
-      inFlight: sum(one => one.inFlight), users: sum(one => one.users), generators: this.#fleet.size, lateShare: tally.offered === 0 ? 0 : tally.late / tally.offered,
+      started: tally.started, finished: tally.finished, gaveUp: tally.gaveUp, inFlight: sum(one => one.inFlight), users: sum(one => one.users), generators: this.#fleet.size, lateShare: tally.offered === 0 ? 0 : tally.late / tally.offered,
       utilisation: most(one => one.utilisation), cpu: most(one => one.cpu),
     }
     this.#timeline.push(progress)
