@@ -1,7 +1,13 @@
 /** What became of the requests of a run: in all, and along its time line. */
-import type { Sent } from './connection.ts'
-import { Histogram } from './histogram.ts'
+import { Histogram } from '../../src/load/histogram.ts'
 import type { LoadReport } from './plan.ts'
+
+/** A request under way. */
+export interface Sent {
+  readonly dueMs: number
+  readonly attempt: number
+  readonly sequence: number | null
+}
 
 interface Slice { readonly atMs: number; readonly latencies: Histogram; good: number; answers: number; failures: number }
 

@@ -5,11 +5,14 @@
  * requests fall due by the clock, wait in a queue while no connection is free, and their
  * latency counts from the moment they were due, so that a slow server cannot hide it.
  */
-import { Connection } from './connection.ts'
+import { Connection } from '../../src/load/connection.ts'
+import { exponential } from '../../src/load/draw.ts'
 import { Outcomes } from './outcomes.ts'
+import type { Sent } from './outcomes.ts'
 import type { LoadPlan, LoadReport, LoadRequest, RateStep } from './plan.ts'
 
 const sequenceMark = '{{sequence}}'
+const reconnectMs = 20
 let nextSequence = Date.now() % 1e9 * 1_000
 
 interface Composed { readonly bytes: Buffer; readonly sequence: number | null }
@@ -37,6 +40,8 @@ class Run {
   private readonly timeoutMs: number
   private readonly composers: (() => Composed)[]
   private readonly connections: Connection[] = []
+  /** What each connection has under way. */
+  private readonly sent = new Map<Connection, Sent>()
   private readonly idle: Connection[] = []
   private readonly steps: readonly RateStep[] | null
   private readonly due: Due[] = []
@@ -62,6 +67,7 @@ class Run {
     const events = {
       ready: (connection: Connection) => { this.free(connection) },
       answered: (connection: Connection, status: number | null) => { this.answered(connection, status) },
+      closed: (connection: Connection) => { setTimeout(() => { if (performance.now() < this.startMs + warmupMs + durationMs) connection.open() }, reconnectMs) },
     }
     for (let i = 0; i < connections; i++) this.connections.push(new Connection({ host: hostname, port: Number(port) }, events))
     this.startMs = performance.now()
@@ -89,7 +95,8 @@ class Run {
 
   private send(connection: Connection, due: Due): void {
     const { bytes, sequence } = this.composers[this.next = (this.next + 1) % this.composers.length]!()
-    connection.send(bytes, { ...due, sequence })
+    this.sent.set(connection, { ...due, sequence })
+    connection.send(bytes)
   }
 
   private tick(): void {
@@ -98,7 +105,7 @@ class Run {
       const elapsedMs = this.nextDueMs - this.startMs
       const gapMs = 1_000 / this.steps!.findLast(step => step.atMs <= elapsedMs)!.ratePerSecond
       this.due.push({ dueMs: this.nextDueMs, attempt: 1 })
-      this.nextDueMs += this.plan.arrivals === 'poisson' ? -Math.log(1 - Math.random()) * gapMs : gapMs
+      this.nextDueMs += this.plan.arrivals === 'poisson' ? exponential(Math.random, gapMs) : gapMs
     }
     while (this.dueFrom < this.due.length) {
       const connection = this.idle.pop()
@@ -114,7 +121,7 @@ class Run {
     const nowMs = performance.now()
     const limitMs = nowMs - this.timeoutMs
     while (this.dueFrom < this.due.length && this.due[this.dueFrom]!.dueMs < limitMs) this.failed(this.due[this.dueFrom++]!, nowMs)
-    for (const connection of this.connections) if (connection.waiting && connection.sent.dueMs < limitMs) connection.abandon()
+    for (const connection of this.connections) if (connection.waiting && this.sent.get(connection)!.dueMs < limitMs) connection.abandon()
   }
 
   private failed({ attempt }: Due, nowMs: number): void {
@@ -124,8 +131,8 @@ class Run {
 
   private answered(connection: Connection, status: number | null): void {
     const nowMs = performance.now()
-    if (status === null) return this.failed(connection.sent, nowMs)
-    this.outcomes.answered(status, connection.sent, nowMs)
+    if (status === null) return this.failed(this.sent.get(connection)!, nowMs)
+    this.outcomes.answered(status, this.sent.get(connection)!, nowMs)
     if (connection.isOpen) this.free(connection)
   }
 }
