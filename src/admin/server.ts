@@ -1,82 +1,80 @@
 /**
- * The admin port, on loopback only: what runs, as JSON, and what may be done to it. To do
- * something takes the token that only readers of the data folder can make, in a header
- * that no web page can send here unasked.
+ * The admin port: what runs, as JSON and as a page (console/), and what may be done to it.
+ * On loopback unless ADMIN_HOST says otherwise; who may do what: guard.ts.
  */
-import { timingSafeEqual } from 'node:crypto'
 import http from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { fault, isTenfoldError } from '../base/errors.ts'
+import { fault } from '../base/errors.ts'
 import type { Deployment } from '../boot/deployment.ts'
-import type { IntentCount } from '../runtime/statistics.ts'
+import { adviceRoutes } from './advice.ts'
+import { apiRoutes } from './api.ts'
+import { databaseRoutes } from './database.ts'
+import { entranceRoutes } from './entrance.ts'
+import { eventRoutes } from './events.ts'
+import { Guard } from './guard.ts'
+import { jobRoutes } from './jobs.ts'
+import { Live } from './live.ts'
+import { Observers } from './observers.ts'
+import { pageRoutes, securityHeaders } from './page.ts'
+import { matched, readBody, refuse, send } from './route.ts'
+import type { AdminRoute } from './route.ts'
+import { statusRoutes } from './status.ts'
 
 export interface AdminServer { readonly url: string; close(): Promise<void> }
 
-type Pages = Readonly<Record<string, () => unknown>>
+export interface AdminOptions {
+  /** 127.0.0.1 unless told otherwise. */
+  readonly host?: string | undefined
+  /** True: the token is asked for on loopback too. */
+  readonly login?: boolean
+}
 
-export async function startAdminServer(deployment: Deployment, port: number): Promise<AdminServer> {
-  const pages: Pages = {
-    '/status': () => statusOf(deployment),
-    '/plan': () => deployment.plan,
-    '/statistics': () => statisticsOf(deployment),
-  }
-  let restarting = false
-  const actions: Pages = {
-    '/restart': async () => {
-      if (restarting) throw fault('CONFLICT', 'a restart is under way; GET /status shows how far it is')
-      restarting = true
-      try { await deployment.restart() } finally { restarting = false }
-      return statusOf(deployment)
-    },
-  }
+export async function startAdminServer(deployment: Deployment, port: number, { host = '127.0.0.1', login = false }: AdminOptions = {}): Promise<AdminServer> {
+  const guard = new Guard({ adminToken: deployment.adminToken, host, port, login })
+  const observers = new Observers(deployment)
+  const live = new Live(deployment)
+  const routes: AdminRoute[] = [
+    ...pageRoutes(), ...entranceRoutes(deployment, guard), ...statusRoutes(deployment), ...live.routes(), ...databaseRoutes(observers),
+    ...jobRoutes(observers), ...eventRoutes(deployment, observers), ...adviceRoutes(deployment), ...apiRoutes(deployment),
+  ]
   const server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 }, (request, response) => {
-    void answer(request, deployment.adminToken, pages, actions).then(body => send(response, 200, body), (error: unknown) => {
-      if (!isTenfoldError(error)) throw error
-      send(response, error.status, { code: error.code, message: error.message })
-    })
+    for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value)
+    void answer(request, response, guard, routes).then(found => send(response, found)).catch((error: unknown) => refuse(response, error))
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(error.code === 'EADDRINUSE'
-      ? fault('USAGE', `the admin port ${port} is taken: stop what listens there, or set ADMIN_PORT to another one`) : error))
-    server.listen(port, '127.0.0.1', resolve)
+    server.once('error', (error: NodeJS.ErrnoException) => reject(wordedRefusal(error, host, port)))
+    server.listen(port, host, resolve)
   })
   return {
-    url: `http://127.0.0.1:${port}`,
-    close: () => new Promise(resolve => { server.close(() => resolve()); server.closeAllConnections() }),
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    close: async () => {
+      live.stop()
+      await new Promise<void>(resolve => { server.close(() => resolve()); server.closeAllConnections() })
+      await observers.close()
+    },
   }
 }
 
-async function answer({ method, url = '', headers }: IncomingMessage, token: string, pages: Pages, actions: Pages): Promise<unknown> {
-  const [page, action] = [pages[url], actions[url]]
-  if (!page && !action) throw fault('NOT_FOUND', `there is no ${url}; GET ${Object.keys(pages).join(', ')}; POST ${Object.keys(actions).join(', ')}`)
-  if (page) {
-    if (method !== 'GET') throw fault('METHOD_NOT_ALLOWED', `GET ${url}`)
-    return page()
+function wordedRefusal(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  if (error.code === 'EADDRINUSE') return fault('USAGE', `the admin port ${port} is taken: stop what listens there, or set ADMIN_PORT to another one`)
+  if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') return fault('USAGE', `ADMIN_HOST is '${host}', which is no address of this machine; leave it out to listen on loopback only`)
+  return error
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, guard: Guard, routes: readonly AdminRoute[]): Promise<unknown> {
+  guard.assertHost(request)
+  const method = request.method === 'HEAD' ? 'GET' : request.method
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://admin')
+  const found = routes.flatMap(route => { const path = matched(route.path, pathname); return path ? [{ route, path }] : [] })
+  if (found.length === 0) {
+    const listed = (wanted: AdminRoute['method']) => routes.filter(one => one.method === wanted && !one.open).map(one => one.path).join(', ')
+    throw fault('NOT_FOUND', `there is no ${pathname}; GET ${listed('GET')}; POST ${listed('POST')}`)
   }
-  if (method !== 'POST') throw fault('METHOD_NOT_ALLOWED', `POST ${url}`)
-  if (!isToken(headers.authorization, token)) throw fault('UNAUTHENTICATED', `POST ${url} takes the header 'Authorization: Bearer <token>' of this deployment's data folder; 'tenfold restart' sends it when TENFOLD_DATA names the same folder`)
-  return action!()
-}
-
-function isToken(header: string | undefined, token: string): boolean {
-  const [given, wanted] = [Buffer.from(header ?? ''), Buffer.from(`Bearer ${token}`)]
-  return given.length === wanted.length && timingSafeEqual(given, wanted)
-}
-
-function send(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
-  response.end(JSON.stringify(body))
-}
-
-async function statisticsOf({ orchestrator }: Deployment): Promise<IntentCount[]> {
-  const { mergeStatistics } = await import('../runtime/statistics.ts')
-  return mergeStatistics((await orchestrator.ask('statistics')).map(one => one.answer as IntentCount[]))
-}
-
-function statusOf({ plan, url, orchestrator }: Deployment) {
-  const roles = new Map(plan.processes.map(process => [process.name, process.does]))
-  return {
-    application: plan.application, topology: plan.topology, url,
-    processes: orchestrator.observe().map(process => ({ ...process, does: roles.get(process.name), since: new Date(process.startedAtMs).toISOString() })),
+  const chosen = found.find(({ route }) => route.method === method)
+  if (!chosen) {
+    response.setHeader('allow', found.map(({ route }) => route.method).join(', '))
+    throw fault('METHOD_NOT_ALLOWED', found.map(({ route }) => `${route.method} ${route.path}`).join(', '))
   }
+  guard.check(request, chosen.route)
+  return chosen.route.answer({ request, response, path: chosen.path, query: searchParams, body: () => readBody(request) })
 }
