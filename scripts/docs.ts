@@ -1,10 +1,13 @@
 /**
- * `npm run docs`: writes the documents that follow from the code, docs/drivers.md and
- * docs/stages.md. `test/docs.test.ts` fails when they are not what this would write.
+ * `npm run docs`: writes the documents that follow from the code, docs/drivers.md,
+ * docs/metrics.md and docs/stages.md. `test/docs.test.ts` fails when they are not what this would write.
  */
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Topology } from '../src/index.ts'
+import { histogramBounds } from '../src/base/histogram.ts'
+import { metricTable } from '../src/base/metric-table.ts'
+import type { MetricEntry } from '../src/base/metric-table.ts'
 import * as conformance from '../src/conformance/index.ts'
 
 const root = path.dirname(import.meta.dirname)
@@ -130,7 +133,32 @@ Written by \`npm run docs\` from the topologies of Conduit. Each runs the same a
 ${all.map((stage, index) => stageText(stage, all[index - 1])).join('\n')}`
 }
 
-export const documents: Readonly<Record<string, () => Promise<string>>> = { 'docs/drivers.md': driversText, 'docs/stages.md': stagesText }
+const counters: Readonly<Record<MetricEntry['of'], string>> = {
+  intent: '## Intents\n\nCounted in each process that runs the intent, and labelled with it: `process`, for instance `web-0`.',
+  process: '## Processes\n\nOf each process of the topology; what any program has also of the `supervisor`. Labelled with `process`.',
+  supervisor: '## Supervisor',
+  engine: '## Engines\n\nRead in one place, when somebody looks, within a time-out. Not labelled with `process`.',
+}
+
+function metricsOf(of: MetricEntry['of']): string {
+  const rows = (Object.entries(metricTable) as [string, MetricEntry][]).filter(([, entry]) => entry.of === of)
+    .map(([name, { type, labels, help }]) => `| \`${name}\` | ${type} | ${labels.map(label => `\`${label}\``).join(', ')} | ${help} |`)
+  return `${counters[of]}\n\n| name | type | labels | what it is |\n|---|---|---|---|\n${rows.join('\n')}\n`
+}
+
+export async function metricsText(): Promise<string> {
+  return `# Metrics
+
+Written by \`npm run docs\` from [src/base/metric-table.ts](../src/base/metric-table.ts).
+
+\`GET /metrics\` at the admin port (4000 unless ADMIN_PORT says otherwise) answers for all processes and engines of the deployment, as text of Prometheus or, for who accepts it, of OpenMetrics. \`GET /metrics.json\` says the same to programs: families with \`name\`, \`type\`, \`unit\`, \`help\` and \`samples\`; a sample has \`labels\` and a \`value\`, one of a histogram \`count\`, \`sum\`, \`max\`, \`quantiles\` (p50, p90, p99, p99.9, in seconds, null when nothing was recorded), \`bounded\` and \`native\`: pairs of bucket and count, of the bounds below and of the exponential buckets of schema 4, where bucket i ends at 2^(i/16) seconds.
+
+Everything counts from the start of its process. Histograms have the bounds ${histogramBounds.filter(bound => bound >= 1 && bound < 10).join(', ')} seconds and those times ten, a hundred and so on, from ${histogramBounds[0]} to ${histogramBounds.at(-1)}. \`TENFOLD_METRICS=off\` measures nothing; it is there for the bench.
+
+${(Object.keys(counters) as MetricEntry['of'][]).map(metricsOf).join('\n')}`
+}
+
+export const documents: Readonly<Record<string, () => Promise<string>>> = { 'docs/drivers.md': driversText, 'docs/metrics.md': metricsText, 'docs/stages.md': stagesText }
 
 if (import.meta.main) {
   for (const [file, text] of Object.entries(documents)) writeFileSync(path.join(root, file), await text())

@@ -14,10 +14,11 @@ export function apiRoutes({ url }: Deployment): AdminRoute[] {
 function read(url: string): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const failed = (why: string) => reject(fault('UNAVAILABLE', `the application does not answer at ${url} (${why}); see the processes`))
-    http.get(url, { timeout: answerMs, agent: false }, response => {
+    const request = http.get(url, { timeout: answerMs, agent: false }, response => {
       const parts: Buffer[] = []
       response.on('data', (part: Buffer) => { parts.push(part) }).on('error', error => failed(error.message))
       response.on('end', () => response.statusCode === 200 ? resolve(Buffer.concat(parts)) : failed(`status ${response.statusCode}`))
-    }).on('timeout', function () { this.destroy(new Error(`nothing within ${answerMs} ms`)) }).on('error', error => failed(error.message))
+    })
+    request.on('timeout', () => request.destroy(new Error(`nothing within ${answerMs} ms`))).on('error', error => failed(error.message))
   })
 }

@@ -20,8 +20,8 @@ export interface ProcessUse {
   readonly memoryBytes: number
   readonly requestsPerSecond: number
   readonly statementsPerSecond: number
-  /** Events and jobs. */
-  readonly messagesPerSecond: number
+  readonly eventsPerSecond: number
+  readonly jobsPerSecond: number
   readonly inFlight: number
   readonly inFlightMax: number
   readonly connections: number

@@ -124,11 +124,21 @@ function useOf(span: Span, process: string): ProcessUse | null {
   return {
     cpu: span.rate('process_cpu_seconds_total', of), loop: active + idle > 0 ? active / (active + idle) : 0, memoryBytes: now('process_resident_memory_bytes'),
     requestsPerSecond: span.rate('http_server_request_duration_seconds', of), statementsPerSecond: span.rate('tenfold_intent_statements_total', of),
-    messagesPerSecond: span.rate('tenfold_intent_messages_total', of),
+    ...messagesOf(span, process),
     inFlight: now('tenfold_limiter_in_flight'), inFlightMax: now('tenfold_limiter_limit'),
     connections: now('db_client_connections', { state: 'used' }), connectionsMax: now('db_client_connections_max'), connectionsAwaited: now('db_client_connections_pending_requests', { pool: 'write' }),
     cacheBytes: now('tenfold_cache_bytes'), cacheBytesMax: now('tenfold_cache_limit_bytes'), cacheHits: hitsOf(span, of),
   }
+}
+
+/** What a process has handled, by what it is. */
+function messagesOf(span: Span, process: string): Pick<ProcessUse, 'eventsPerSecond' | 'jobsPerSecond'> {
+  const rates = { eventsPerSecond: 0, jobsPerSecond: 0 }
+  for (const { labels: { intent, kind } } of span.after.of('tenfold_intent_requests_total', { process, outcome: 'ok' })) {
+    if (kind === 'query' || kind === 'command') continue
+    rates[kind === 'job' ? 'jobsPerSecond' : 'eventsPerSecond'] += span.rate('tenfold_intent_messages_total', { process, intent: intent! })
+  }
+  return rates
 }
 
 /** Share of what may be kept that was given from what was kept. */

@@ -16,6 +16,7 @@ import { jobRoutes } from './jobs.ts'
 import { Live } from './live.ts'
 import { Observers } from './observers.ts'
 import { pageRoutes, securityHeaders } from './page.ts'
+import { measurementRoutes } from './measurements.ts'
 import { matched, readBody, refuse, send } from './route.ts'
 import type { AdminRoute } from './route.ts'
 import { statusRoutes } from './status.ts'
@@ -34,7 +35,7 @@ export async function startAdminServer(deployment: Deployment, port: number, { h
   const observers = new Observers(deployment)
   const live = new Live(deployment)
   const routes: AdminRoute[] = [
-    ...pageRoutes(), ...entranceRoutes(deployment, guard), ...statusRoutes(deployment), ...live.routes(), ...databaseRoutes(observers),
+    ...pageRoutes(), ...entranceRoutes(deployment, guard), ...statusRoutes(deployment), ...measurementRoutes(deployment), ...live.routes(), ...databaseRoutes(observers),
     ...jobRoutes(observers), ...eventRoutes(deployment, observers), ...adviceRoutes(deployment), ...apiRoutes(deployment),
   ]
   const server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 }, (request, response) => {

@@ -11,6 +11,7 @@ import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
 import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
+import { MetricRegistry } from '../base/metric-registry.ts'
 import { every } from '../base/time.ts'
 import type { Application } from '../model/app.ts'
 import { acceptsUploads, assertApplication } from '../model/manifest.ts'
@@ -19,6 +20,7 @@ import type { Call } from '../ports/transport.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
 import { startConsumers } from '../runtime/consumers.ts'
 import { Invalidation } from '../runtime/invalidation.ts'
+import { measureProcess } from '../runtime/process-metrics.ts'
 import { Limiter } from '../runtime/limiter.ts'
 import { QueryCache } from '../runtime/query-cache.ts'
 import { createRouter } from '../runtime/router.ts'
@@ -33,6 +35,7 @@ import { checkTopology } from '../topology/plan.ts'
 import type { Role, Topology } from '../topology/topology.ts'
 import { readMigrations } from './migrations.ts'
 import { mountsOf } from './mounts.ts'
+import { measureParts } from './part-metrics.ts'
 import { pageRoutes, pagesOf } from './pages.ts'
 import { poolSizesFor } from './pools.ts'
 import { driversOf } from './registry.ts'
@@ -56,6 +59,8 @@ export interface BootOptions {
   /** True: a supervisor listens, and `take` gets its connections. */
   readonly handedDown?: boolean
   readonly limiterEnabled?: boolean
+  /** False: nothing is measured. For the bench. */
+  readonly metrics?: boolean
   readonly acknowledgeAfterCommit?: boolean
   /** False: kept answers are given without looking at what a session has seen. For negative controls. */
   readonly cacheStamps?: boolean
@@ -67,6 +72,8 @@ export interface Running {
   readonly engines: Engines
   readonly limiter: Limiter
   readonly statistics: Statistics
+  /** Null when nothing is measured. */
+  readonly metrics: MetricRegistry | null
   /** Calls an intent as the runtime itself: for seeds and tests. */
   invoke(call: Pick<Call, 'intent' | 'input'> & { readonly caller?: Call['metadata']['caller'] }): Promise<unknown>
   /** Serves a connection that the supervisor accepted. */
@@ -92,8 +99,10 @@ export async function boot(options: BootOptions): Promise<Running> {
 async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const { app, topology, log, does = 'everything' } = options
   const services = app.services.map(one => one.name)
+  const metrics = options.metrics === false ? null : new MetricRegistry()
+  if (metrics) closers.add(measureProcess(metrics))
   const pools = await poolSizesFor(options)
-  const engines = driversOf(topology.ports, { databaseUrl: options.databaseUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools })
+  const engines = driversOf(topology.ports, { databaseUrl: options.databaseUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools, metrics })
   const { database, bus, queue, transport, cache, broadcast, leases } = engines
   await database.open()
   closers.add(() => database.close())
@@ -106,26 +115,27 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const invalidation = cache && new Invalidation({ cache, broadcast, log })
   if (invalidation) closers.add(invalidation.listen())
   const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps })
-  const statistics = new Statistics()
+  const statistics = new Statistics(metrics)
   const surroundings = { app, database, bus, transport, log, invalidation, statistics }
   const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit })
   transport.serve(services, call => dispatcher.dispatch(call))
   if (does === 'everything' || does === 'background') await startBackground(options, engines, { services, invalidation, statistics }, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
-  const listening = does === 'everything' || does === 'requests' ? await listen(options, engines, { dispatcher, cache: queryCache, limiter }, closers) : null
+  if (metrics) measureParts(metrics, { app, does, statistics, limiter, cache })
+  const listening = does === 'everything' || does === 'requests' ? await listen(options, engines, { dispatcher, cache: queryCache, limiter, statistics }, closers) : null
   let stopping: Promise<void> | undefined
   const stop = async (lingerMs?: number) => {
     await listening?.drain(limits.drainMs, lingerMs)
     await closers.close()
   }
   return {
-    url: listening?.url ?? null, engines, limiter, statistics, invoke: call => invoke(dispatcher, call),
+    url: listening?.url ?? null, engines, limiter, statistics, metrics, invoke: call => invoke(dispatcher, call),
     take: connection => listening ? listening.take(connection) : connection.destroy(),
     stop: lingerMs => stopping ??= stop(lingerMs),
   }
 }
 
-async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter'>, closers: Closers): Promise<Listening> {
+async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter' | 'statistics'>, closers: Closers): Promise<Listening> {
   let closing = false
   const listening = await ingress.listen({
     host: options.host, port: options.port, handedDown: options.handedDown, corsOrigins: app.options.corsOrigins ?? [],

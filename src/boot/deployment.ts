@@ -12,12 +12,14 @@ import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
 import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
+import { MetricRegistry } from '../base/metric-registry.ts'
 import { randomHex } from '../base/random.ts'
 import { startPostgresServer } from '../drivers/postgres/server.ts'
 import { machineHere } from '../drivers/postgres/server-settings.ts'
 import { dataFolderLock, livingHolder } from '../drivers/process/data-folder.ts'
 import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
+import { measureProcess } from '../runtime/process-metrics.ts'
 import { processCountOf } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
@@ -50,6 +52,8 @@ export interface Deployment {
   readonly cdnUrl: string | null
   readonly databaseUrl: string
   readonly orchestrator: Orchestrator
+  /** What the supervisor measures of itself; null when nothing is measured. */
+  readonly metrics: MetricRegistry | null
   /** Whoever shows it may change the deployment: see adminTokenOf. */
   readonly adminToken: string
   /** Replaces every process, one at a time, by one that runs the source as it is now; no request fails. */
@@ -77,6 +81,8 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const port = options.port ?? topology.ports.ingress.port
   const orchestrator = openProcessOrchestrator({ log: options.log })
   closers.add(() => orchestrator.stop(limits.drainMs))
+  const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
+  if (metrics) closers.add(measureProcess(metrics))
   let generation = 1
   const apply = () => orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
     name: process.name, replicas: process.replicas,
@@ -92,7 +98,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const cdnUrl = await startCdn(topology.ports.cdn, { plan, secret: Buffer.from(secret, 'hex'), origin: { host: options.host, port }, dataFolder: options.dataFolder, log: options.log }, closers)
   let stopping: Promise<void> | undefined
   return {
-    plan, topology, source: options, databaseUrl, orchestrator, url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
+    plan, topology, source: options, databaseUrl, orchestrator, metrics, url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
     // A spec with another generation is a changed one, which the orchestrator rolls.
     restart: () => { generation++; return apply() },
     stop: () => stopping ??= closers.close(),

@@ -9,6 +9,7 @@ import { isTenfoldError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { createLogger } from '../base/log.ts'
 import { after } from '../base/time.ts'
+import type { Question } from '../ports/orchestrator.ts'
 import type { ChildMessage, SupervisorMessage } from '../drivers/process/orchestrator.ts'
 import { boot } from './boot.ts'
 import type { Running } from './boot.ts'
@@ -20,6 +21,11 @@ let running: Running | undefined
 let ending = false
 
 const tell = (message: ChildMessage, told = () => {}) => process.connected ? process.send!(message, told) : told()
+
+const answers: Readonly<Record<Question, () => unknown>> = {
+  statistics: () => running?.statistics.read() ?? [],
+  metrics: () => running?.metrics?.read() ?? [],
+}
 
 async function start(): Promise<void> {
   const env = process.env as Record<string, string>
@@ -36,6 +42,7 @@ async function start(): Promise<void> {
     port: Number(env.TENFOLD_PORT),
     limiterEnabled: env.TENFOLD_LIMITER !== 'off',
     cacheStamps: env.TENFOLD_CACHE_STAMPS !== 'off',
+    metrics: env.TENFOLD_METRICS !== 'off',
     acknowledgeAfterCommit: env.TENFOLD_ACKNOWLEDGE !== 'before-commit',
   })
   tell({ type: 'ready' })
@@ -62,7 +69,7 @@ async function end(code: number, lingerMs?: number): Promise<void> {
 
 process.on('message', (message: SupervisorMessage, connection?: Socket) => {
   if (message.type === 'drain') void end(0, message.lingerMs)
-  if (message.type === 'statistics') tell({ ...message, answer: running?.statistics.read() ?? [] })
+  if (message.type === 'question') tell({ type: 'answer', id: message.id, answer: answers[message.question]() })
   if (message.type !== 'connection') return
   tell({ type: 'took', id: message.id })
   if (connection) running!.take(connection)

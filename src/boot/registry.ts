@@ -2,6 +2,7 @@
 import path from 'node:path'
 import { fault } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+import type { MetricRegistry } from '../base/metric-registry.ts'
 import { openFetchCdn } from '../drivers/fetch/cdn.ts'
 import { openFilesystemBlobs } from '../drivers/filesystem/blobs.ts'
 import { openHttpIngress } from '../drivers/http/ingress.ts'
@@ -56,11 +57,13 @@ export interface DriverOptions {
   /** The deployment's. */
   readonly secret: Buffer
   readonly pools?: Pools
+  /** Null: drivers measure nothing. */
+  readonly metrics?: MetricRegistry | null
 }
 
 /** Makes the drivers that a topology names; nothing is opened yet. */
-export function driversOf(ports: Ports, { databaseUrl, log, dataFolder, secret, pools }: DriverOptions): Engines {
-  const database = openPostgresDatabase({ url: databaseUrl, log, ...pools })
+export function driversOf(ports: Ports, { databaseUrl, log, dataFolder, secret, pools, metrics = null }: DriverOptions): Engines {
+  const database = openPostgresDatabase({ url: databaseUrl, log, metrics, ...pools })
   const transports = {
     memory: () => openMemoryTransport(),
     serialising: () => openSerialisingTransport({ retries: ports.transport.driver === 'serialising' ? ports.transport.retries : 0 }),
@@ -74,11 +77,11 @@ export function driversOf(ports: Ports, { databaseUrl, log, dataFolder, secret, 
     cache: ports.cache.driver === 'none' ? null : openMemoryCache({ bytesMax: ports.cache.bytesMax }),
     broadcast: broadcasts[ports.broadcast.driver](),
     cdn: cdnOf(ports.cdn, secret, log),
-    queue: openPostgresQueue({ url: databaseUrl, log }),
-    bus: openPostgresBus({ url: databaseUrl, log, onAppended: database.onAppended }),
+    queue: openPostgresQueue({ url: databaseUrl, log, metrics }),
+    bus: openPostgresBus({ url: databaseUrl, log, metrics, onAppended: database.onAppended }),
     leases: openPostgresLeases({ url: databaseUrl, log }),
     transport: transports[ports.transport.driver](),
-    ingress: openHttpIngress({ log }),
+    ingress: openHttpIngress({ log, metrics }),
     blobs: openFilesystemBlobs({ folder: path.join(dataFolder, 'blobs') }),
   }
 }

@@ -30,6 +30,9 @@ export interface ProcessState {
   readonly startedAtMs: number
 }
 
+/** What a process can be asked: its counts per intent, its metrics. */
+export type Question = 'statistics' | 'metrics'
+
 export interface ProcessAnswer {
   readonly name: string
   readonly replica: number
@@ -39,6 +42,6 @@ export interface ProcessAnswer {
 export interface Orchestrator {
   apply(processes: readonly ProcessSpec[]): Promise<void>
   observe(): readonly ProcessState[]
-  ask(question: 'statistics'): Promise<readonly ProcessAnswer[]>
+  ask(question: Question): Promise<readonly ProcessAnswer[]>
   stop(graceMs: number): Promise<void>
 }

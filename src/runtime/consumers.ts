@@ -47,7 +47,7 @@ export async function startConsumers(options: ConsumersOptions): Promise<Subscri
     if (intent.kind === 'projection') {
       const projection = intent as Projection
       const names = projection.definition.on.map(event => event.name)
-      running.push(await options.bus.subscribe({ ...policy, names, handle: batch => project(options, projection, batch) }))
+      running.push(await options.bus.subscribe({ ...policy, names, handle: batch => measured(options, projection, batch.length, () => project(options, projection, batch)) }))
     }
   }
   if (options.invalidation) running.push(await options.bus.subscribe(repeatedInvalidation(options, options.invalidation)))
@@ -65,12 +65,19 @@ function repeatedInvalidation({ app, cdn }: ConsumersOptions, invalidation: Inva
   }
 }
 
+async function measured({ statistics }: Surroundings, intent: Subscription | Projection, messages: number, handle: () => Promise<void>): Promise<void> {
+  const meter = statistics.meterOf(intent)
+  if (!meter) return handle()
+  await meter.measure(handle())
+  meter.messages?.add(messages)
+}
+
 async function handleByKey(options: ConsumersOptions, intent: Subscription, batch: readonly Message[]): Promise<void> {
   const byKey = Map.groupBy(batch, message => message.key)
   const queue = [...byKey.values()]
   const lane = async () => {
     for (let messages = queue.shift(); messages; messages = queue.shift()) {
-      for (const message of messages) await handleOne(options, intent, message)
+      for (const message of messages) await measured(options, intent, 1, () => handleOne(options, intent, message))
     }
   }
   const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, queue.length) }, lane))

@@ -5,6 +5,7 @@
  */
 import { fault, isTenfoldError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
+import { monotonicMs } from '../base/time.ts'
 import type { Application } from '../model/app.ts'
 import type { Command } from '../model/command.ts'
 import type { Declared } from '../model/intent.ts'
@@ -14,11 +15,13 @@ import { CommandRunner } from './command-runner.ts'
 import { Deadline } from './deadline.ts'
 import { assertDepth } from './execution.ts'
 import type { Surroundings } from './execution.ts'
-import { outputOf } from './query-cache.ts'
+import type { IntentMeter } from './intent-meter.ts'
+import { outputOf, refusalOf } from './query-cache.ts'
 import type { Kept, QueryCache } from './query-cache.ts'
 import { QueryRunner } from './query-runner.ts'
 import { isRetryable, RetryBudget, withRetries } from './retry.ts'
 import type { Session } from './session.ts'
+import type { Statistics } from './statistics.ts'
 
 export interface DispatcherOptions extends Surroundings {
   readonly app: Application
@@ -36,10 +39,12 @@ export class Dispatcher {
   readonly #intents: ReadonlyMap<string, Declared>
   readonly #queries: QueryRunner
   readonly #commands: CommandRunner
+  readonly #statistics: Statistics
   readonly #budget = new RetryBudget()
 
   constructor(options: DispatcherOptions) {
     this.#intents = options.app.intents
+    this.#statistics = options.statistics
     this.#queries = new QueryRunner(options)
     this.#commands = new CommandRunner(options)
   }
@@ -54,6 +59,11 @@ export class Dispatcher {
   answer(call: Call): Promise<Outcome> {
     const intent = this.#intents.get(call.intent)
     if (!intent || (intent.kind !== 'query' && intent.kind !== 'command')) return Promise.reject(fault('NOT_FOUND', `there is no query or command '${call.intent}'`))
+    const meter = this.#statistics.meterOf(intent)
+    return meter ? measured(meter, this.#run(intent, call, meter)) : this.#run(intent, call, null)
+  }
+
+  #run(intent: Declared, call: Call, meter: IntentMeter | null): Promise<Outcome> {
     const deadline = new Deadline(call.metadata.timeoutMs)
     const work = (): Promise<Outcome> => intent.kind === 'query'
       ? this.#queries.run(intent as Query, call, deadline)
@@ -63,6 +73,19 @@ export class Dispatcher {
       return deadline.race(work())
     }
     const mayRetry = (error: unknown) => isRetryable(error) || (call.repeatable && isTenfoldError(error) && error.code === 'OUTCOME_UNKNOWN')
-    return deadline.race(withRetries(this.#budget, deadline.atMonotonicMs, mayRetry, work))
+    return deadline.race(withRetries(this.#budget, deadline.atMonotonicMs, mayRetry, work, meter?.retries))
+  }
+}
+
+async function measured(meter: IntentMeter, work: Promise<Outcome>): Promise<Outcome> {
+  const startedAtMs = monotonicMs()
+  try {
+    const outcome = await work
+    if (outcome.kept?.note.refusal) meter.failed(refusalOf(outcome.kept), startedAtMs)
+    else meter.succeeded(startedAtMs)
+    return outcome
+  } catch (error) {
+    meter.failed(error, startedAtMs)
+    throw error
   }
 }

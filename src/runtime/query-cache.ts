@@ -18,6 +18,7 @@ import type { Freshness } from '../model/freshness.ts'
 import type { Projection } from '../model/projection.ts'
 import type { Cache, CacheEntry, CacheNote } from '../ports/cache.ts'
 import type { Position } from '../ports/database.ts'
+import type { IntentMeter } from './intent-meter.ts'
 import type { Invalidation } from './invalidation.ts'
 import type { LivingToken, Session } from './session.ts'
 import { isBeyond } from './token.ts'
@@ -28,6 +29,7 @@ export interface Question {
   readonly freshness: Freshness
   readonly reads: readonly Projection[]
   readonly session: LivingToken | null
+  readonly meter: IntentMeter | null
   /** Runs the query; its output fits its schema. */
   read(): Promise<unknown>
   tags(output: unknown): readonly string[]
@@ -72,7 +74,7 @@ export class QueryCache {
 
   async answer(question: Question): Promise<Kept> {
     const kept = await this.#kept(question)
-    return kept ?? this.#read(question)
+    return kept ?? this.#read(question, question.meter)
   }
 
   /** The token to give with an answer from here. */
@@ -91,8 +93,10 @@ export class QueryCache {
     const found = cache.get(question.key)
     const entry = found instanceof Promise ? await found : found
     if (!entry || !this.#shows(entry.note, question.session)) return null
-    if (entry.note.freshUntilMs <= now() && !this.#flights.has(question.key)) {
-      this.#read(question).catch((error: unknown) => log.debug({ err: error, key: question.key }, 'a stale answer could not be refreshed'))
+    const isStale = entry.note.freshUntilMs <= now()
+    question.meter?.cache?.[isStale ? 'stale' : 'hit'].add()
+    if (isStale && !this.#flights.has(question.key)) {
+      this.#read(question, null).catch((error: unknown) => log.debug({ err: error, key: question.key }, 'a stale answer could not be refreshed'))
     }
     return entry
   }
@@ -101,10 +105,12 @@ export class QueryCache {
     return session === null || this.#options.stamps === false || readFor === session.text || isBeyond(positions, session.token)
   }
 
-  #read(question: Question): Promise<Kept> {
+  #read(question: Question, meter: IntentMeter | null): Promise<Kept> {
     const { key, session, reads } = question
     const running = this.#flights.get(key)
-    if (running && this.#shows(running, session)) return running.result
+    const joins = running && this.#shows(running, session)
+    meter?.cache?.[joins ? 'coalesced' : 'miss'].add()
+    if (joins) return running.result
     const positions = this.#options.session.floor(reads)
     const result = this.#readAndKeep(question, positions).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
     this.#flights.set(key, { result, positions, readFor: session?.text ?? null })

@@ -40,6 +40,7 @@ export class QueryRunner {
     const tags = definition.tags as ((input: unknown, facts: { user: User; output: unknown }) => readonly string[]) | undefined
     const kept = await cache.answer({
       key: keyOf(intent, input, user), freshness: definition.freshness!, reads: definition.reads ?? [], session,
+      meter: this.#options.statistics.meterOf(intent),
       // A read serves all who wait for it: it has the intent's own time, not that of whoever came first.
       read: () => {
         const deadline = new Deadline(definition.deadlineMs ?? call.metadata.timeoutMs)

@@ -5,6 +5,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import { randomHex } from '../base/random.ts'
+import { monotonicMs } from '../base/time.ts'
 import { credentialsOf } from '../model/app.ts'
 import type { Application } from '../model/app.ts'
 import type { HttpAnswer, HttpRequest, RequestHead } from '../ports/ingress.ts'
@@ -37,9 +38,13 @@ export class RecallMemo {
   recall(address: string, headers: RequestHead['headers']): HttpAnswer | null {
     const known = this.#byAddress.get(address)
     if (!known || !this.#isAnybody(headers)) return null
+    const { meter } = known.target
+    const startedAtMs = meter ? monotonicMs() : 0
     const kept = this.#cache.peek(known.key)
     if (!kept || kept.note.refusal) return null
     const answer = { ...this.#headersOf(kept, known.target), 'x-request-id': headers['x-request-id'] === undefined ? randomHex(8) : requestIdOf(headers) }
+    meter?.cache?.hit.add()
+    meter?.succeeded(startedAtMs)
     return matches(headers['if-none-match'], kept.note.etag) ? { status: 304, headers: answer, body: null } : { status: known.target.status, headers: answer, body: kept.value }
   }
 

@@ -6,6 +6,7 @@
 import { backoffMs } from '../base/backoff.ts'
 import { isTenfoldError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
+import type { Counter } from '../base/metric-registry.ts'
 import { monotonicMs, sleep } from '../base/time.ts'
 
 const backoff = { baseMs: 20, capMs: 500 }
@@ -30,7 +31,7 @@ export class RetryBudget {
 }
 
 /** Runs `work` again while it fails retryably, tries and budget are left and the deadline allows it. */
-export async function withRetries<T>(budget: RetryBudget, deadlineMonotonicMs: number, mayRetry: (error: unknown) => boolean, work: () => Promise<T>): Promise<T> {
+export async function withRetries<T>(budget: RetryBudget, deadlineMonotonicMs: number, mayRetry: (error: unknown) => boolean, work: () => Promise<T>, retries?: Counter): Promise<T> {
   budget.deposit()
   for (let attempt = 1; ; attempt++) {
     try {
@@ -40,6 +41,7 @@ export async function withRetries<T>(budget: RetryBudget, deadlineMonotonicMs: n
       const delayMs = backoffMs(backoff, attempt)
       if (monotonicMs() + delayMs >= deadlineMonotonicMs) throw error
       await sleep(delayMs)
+      retries?.add()
     }
   }
 }

@@ -5,6 +5,7 @@
 import { fault } from '../base/errors.ts'
 import type { ErrorCode } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+import { monotonicMs } from '../base/time.ts'
 import { credentialsOf } from '../model/app.ts'
 import type { Application } from '../model/app.ts'
 import type { Acceptance } from '../model/upload.ts'
@@ -18,6 +19,7 @@ import { refusalOf } from './query-cache.ts'
 import type { Kept, QueryCache } from './query-cache.ts'
 import { RecallMemo } from './recall.ts'
 import { idempotencyKeyOf, inputOf, one, requestIdOf, timeoutOf, tokenOf } from './request.ts'
+import type { Statistics } from './statistics.ts'
 import { targetsOf } from './target.ts'
 import type { Target } from './target.ts'
 import { traceIdOf, traceparentFrom } from './trace.ts'
@@ -31,6 +33,8 @@ export interface RouterOptions {
   /** True when a CDN stands in front, which Tenfold purges. */
   readonly hasCdn?: boolean
   readonly limiter: Limiter
+  /** Without it nothing is measured. */
+  readonly statistics?: Statistics
   readonly log: Logger
   /** Null when no command accepts files. */
   readonly uploads?: Uploads | null
@@ -53,7 +57,7 @@ const unlimited = new Admitted(null)
 
 export function createRouter(options: RouterOptions): IngressHandler {
   const { app, limiter } = options
-  const targets = targetsOf(app, options.hasCdn ?? false)
+  const targets = targetsOf(app, options.hasCdn ?? false, intent => options.statistics?.meterOf(intent) ?? null)
   const memo = options.cache ? new RecallMemo(app, options.cache) : null
   const refusal = (code: ErrorCode, headers: RequestHead['headers'], message?: string, allow?: readonly string[]) =>
     errorAnswer(app, fault(code, message), { requestId: requestIdOf(headers), allow })
@@ -62,9 +66,11 @@ export function createRouter(options: RouterOptions): IngressHandler {
     admit({ route, headers }) {
       const target = targets.get(route)
       if (!target) return unlimited
-      if (options.isDraining()) return { refusal: refusal('DRAINING', headers) }
-      const ticket = limiter.enter(target.priority, target.cost)
-      return ticket ? new Admitted(ticket) : { refusal: refusal('OVERLOADED', headers) }
+      const ticket = options.isDraining() ? null : limiter.enter(target.priority, target.cost)
+      if (ticket) return new Admitted(ticket)
+      const code = options.isDraining() ? 'DRAINING' : 'OVERLOADED'
+      target.meter?.shed(code)
+      return { refusal: refusal(code, headers) }
     },
     ended(admission) {
       const { ticket } = admission as Admitted
@@ -83,6 +89,8 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
   const { headers } = request
   const requestId = requestIdOf(headers)
   const traceparent = traceparentFrom(one(headers['traceparent']))
+  const startedAtMs = monotonicMs()
+  let dispatched = false
   try {
     const metadata: CallMetadata = {
       timeoutMs: timeoutOf(headers, target.timeoutMs),
@@ -95,6 +103,8 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
     }
     const repeatable = !target.isCommand || metadata.idempotencyKey !== undefined
     const input = target.accepts ? await uploadInput(options, target, target.accepts, request, metadata.caller) : inputOf(request)
+    // From here on the dispatcher measures.
+    dispatched = true
     const outcome = await dispatcher.answer({ intent: target.intent.name, input, repeatable, metadata })
     const facts = { requestId, token: outcome.token, headers }
     if (!outcome.kept) return success(target, outcome.output, facts)
@@ -103,6 +113,7 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
     if (outcome.kept.note.refusal) return missing(app, target, outcome.kept, isPublic, requestId)
     return keptAnswer(target, outcome.kept, isPublic, facts)
   } catch (error) {
+    if (!dispatched) target.meter?.failed(error, startedAtMs)
     return failure(options, target, error, requestId, traceparent)
   }
 }

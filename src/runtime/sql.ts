@@ -15,7 +15,7 @@ export type RunStatement = <Row>(statement: Statement) => Promise<Result<Row>>
 
 export function sqlOver(run: RunStatement, statistics: RunStatistics): Sql {
   return async <Row>(strings: TemplateStringsArray, ...values: readonly unknown[]) => {
-    const { rows } = await run<Row>({ text: statistics.template(strings), values })
+    const { rows } = await statistics.timed(() => run<Row>({ text: statistics.template(strings), values }))
     return rows
   }
 }
@@ -28,7 +28,7 @@ const noTransaction = async () => { throw fault('NOT_SUPPORTED', 'a command is o
 export function kyselyOver(run: RunStatement, statistics: RunStatistics, bucket: number | null, reference: readonly string[]): Kysely<unknown> {
   const connection: DatabaseConnection = {
     async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
-      const { rows, affected } = await run<Row>({ text: statistics.text(query.sql), values: query.parameters })
+      const { rows, affected } = await statistics.timed(() => run<Row>({ text: statistics.text(query.sql), values: query.parameters }))
       return { rows, numAffectedRows: BigInt(affected) }
     },
     async *streamQuery() { throw fault('NOT_SUPPORTED', 'streaming a query; page through it instead') },

@@ -6,7 +6,10 @@
  * One lookup and a few additions per statement: a text is marked once and then reused, so
  * that the driver prepares it once. Counts of one run are kept apart from those of others.
  */
+import type { MetricRegistry } from '../base/metric-registry.ts'
+import { monotonicMs } from '../base/time.ts'
 import type { Declared } from '../model/intent.ts'
+import { IntentMeter } from './intent-meter.ts'
 
 /** Plain data: what a registry of metrics, the admin port and `tenfold advise` read. */
 export interface StatementCount {
@@ -33,6 +36,7 @@ export const markOf = (intent: string): string => ` /*intent='${encodeURICompone
 /** Texts kept apart per intent; what goes beyond is one sum. */
 const textsMax = 200
 const others = '(others)'
+const callText = 'call '
 
 class Counter {
   readonly index: number
@@ -51,14 +55,16 @@ class Counter {
 
 class IntentStatistics {
   calls = 0
+  readonly meter: IntentMeter | null
   readonly #intent: Declared
   readonly #mark: string
   readonly #counters: Counter[] = []
   readonly #byTemplate = new WeakMap<TemplateStringsArray, Counter>()
   readonly #byText = new Map<string, Counter>()
 
-  constructor(intent: Declared) {
+  constructor(intent: Declared, metrics: MetricRegistry | null) {
     this.#intent = intent
+    this.meter = metrics && new IntentMeter(metrics, intent)
     this.#mark = markOf(intent.name)
   }
 
@@ -93,7 +99,7 @@ class IntentStatistics {
     const seen = this.#counters.filter(one => one.runs > 0)
     return {
       intent: this.#intent.name, kind: this.#intent.kind, calls: this.calls,
-      statements: seen.reduce((sum, one) => one.text.startsWith('call ') ? sum : sum + one.runs, 0),
+      statements: seen.reduce((sum, one) => one.text.startsWith(callText) ? sum : sum + one.runs, 0),
       texts: seen.map(({ text, runs, calls, perCallMax }) => ({ text, runs, calls, perCallMax })),
     }
   }
@@ -121,7 +127,15 @@ export class RunStatistics {
     return counter?.marked ?? this.#intent.marked(sql)
   }
 
-  call(target: string): void { this.#count(this.#intent.of(`call ${target}`)) }
+  /** Adds the time of a statement to that of its intent. */
+  async timed<T>(statement: () => Promise<T>): Promise<T> {
+    const { meter } = this.#intent
+    if (!meter) return statement()
+    const startedAtMs = monotonicMs()
+    try { return await statement() } finally { meter.statementSeconds.add((monotonicMs() - startedAtMs) / 1_000) }
+  }
+
+  call(target: string): void { this.#count(this.#intent.of(callText + target)) }
 
   #count(counter: Counter): void {
     const counts = this.#counts ??= []
@@ -135,12 +149,26 @@ export class RunStatistics {
 
 export class Statistics {
   readonly #intents = new Map<Declared, IntentStatistics>()
+  readonly #metrics: MetricRegistry | null
+
+  /** Without metrics it counts statements and calls only. */
+  constructor(metrics: MetricRegistry | null = null) {
+    this.#metrics = metrics
+    metrics?.observe('tenfold_intent_statements_total', () => this.read().map(({ intent, statements }) => ({ labels: { intent }, value: statements })))
+    metrics?.observe('tenfold_intent_calls_total', () => this.read().flatMap(({ intent, texts }) =>
+      texts.filter(one => one.text.startsWith(callText)).map(({ text, runs }) => ({ labels: { intent, target: text.slice(callText.length) }, value: runs }))))
+  }
 
   /** A run of this intent begins. */
-  begin(intent: Declared): RunStatistics {
+  begin(intent: Declared): RunStatistics { return new RunStatistics(this.#of(intent)) }
+
+  /** Null where nothing is measured. */
+  meterOf(intent: Declared): IntentMeter | null { return this.#metrics && this.#of(intent).meter }
+
+  #of(intent: Declared): IntentStatistics {
     let found = this.#intents.get(intent)
-    if (!found) this.#intents.set(intent, found = new IntentStatistics(intent))
-    return new RunStatistics(found)
+    if (!found) this.#intents.set(intent, found = new IntentStatistics(intent, this.#metrics))
+    return found
   }
 
   read(): IntentCount[] { return [...this.#intents.values()].map(one => one.read()) }

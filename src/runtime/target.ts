@@ -9,6 +9,7 @@ import type { Query } from '../model/query.ts'
 import type { Acceptance } from '../model/upload.ts'
 import type { Route } from '../ports/ingress.ts'
 import type { Priority } from '../ports/transport.ts'
+import type { IntentMeter } from './intent-meter.ts'
 
 export interface Target {
   readonly intent: Query | Command
@@ -20,6 +21,8 @@ export interface Target {
   readonly authenticates: boolean
   readonly caching: Caching
   readonly accepts: Acceptance | undefined
+  /** Null where nothing is measured. */
+  readonly meter: IntentMeter | null
 }
 
 /** What the answers of an intent may tell caches. */
@@ -40,13 +43,13 @@ export function routesOf(app: Application): Route[] {
   })
 }
 
-export function targetsOf(app: Application, hasCdn: boolean): Map<string, Target> {
+export function targetsOf(app: Application, hasCdn: boolean, meterOf: (intent: Query | Command) => IntentMeter | null): Map<string, Target> {
   const vary = credentialsOf(app).join(', ')
   return new Map(reachable(app).map(intent => {
     const { definition } = intent
     const isCommand = intent.kind === 'command'
     return [intent.name, {
-      intent, isCommand,
+      intent, isCommand, meter: meterOf(intent),
       status: definition.status ?? 200,
       timeoutMs: definition.deadlineMs ?? (isCommand ? limits.commandDeadlineMs : limits.queryDeadlineMs),
       priority: definition.priority ?? 'normal',

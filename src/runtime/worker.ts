@@ -48,8 +48,20 @@ export async function startWorker(options: WorkerOptions): Promise<Working> {
   if (jobs.size === 0) return { stop: async () => {} }
   return options.queue.work({
     names: [...jobs.keys()], concurrency: options.concurrency,
-    handle: attempt => runJob(options, jobs.get(attempt.job.name)!, attempt),
+    handle: attempt => measured(options, jobs.get(attempt.job.name)!, attempt),
   })
+}
+
+async function measured(options: WorkerOptions, intent: Job, attempt: Attempt): Promise<void> {
+  const meter = options.statistics.meterOf(intent)
+  if (!meter) return runJob(options, intent, attempt)
+  try {
+    await meter.measure(runJob(options, intent, attempt))
+    meter.messages?.add()
+  } catch (error) {
+    if (attempt.attempt >= attempt.job.attemptsMax) meter.dead?.add()
+    throw error
+  }
 }
 
 async function runJob(options: WorkerOptions, intent: Job, { job }: Attempt): Promise<void> {

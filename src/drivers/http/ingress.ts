@@ -9,6 +9,7 @@ import { isTenfoldError } from '../../base/errors.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
+import type { MetricRegistry } from '../../base/metric-registry.ts'
 import type { HttpAnswer, Ingress, IngressHandler, ListenOptions, Route } from '../../ports/ingress.ts'
 import { writeAnswer } from './answer.ts'
 import { assertReadable, hasBody, parseJson, readBytes, tooLarge } from './body.ts'
@@ -17,6 +18,7 @@ import type { Cors } from './cors.ts'
 import { Exchange } from './exchange.ts'
 import { bind, listening } from './listener.ts'
 import { createServer } from './server.ts'
+import { ServerMeter } from './server-meter.ts'
 import type { GuardTimes, ServerState, TrackedListener, TrackedResponse } from './server.ts'
 
 const standardTimes: GuardTimes = {
@@ -30,12 +32,15 @@ const standardTimes: GuardTimes = {
 const noSchema = () => () => { throw new Error('routes have no schema') }
 const schemaController = { compilersFactory: { buildValidator: noSchema, buildSerializer: noSchema } }
 
-export function openHttpIngress({ log, times = standardTimes }: { readonly log: Logger; readonly times?: GuardTimes }): Ingress {
+export interface HttpIngressOptions { readonly log: Logger; readonly times?: GuardTimes; readonly metrics?: MetricRegistry | null }
+
+export function openHttpIngress({ log, times = standardTimes, metrics = null }: HttpIngressOptions): Ingress {
   return {
     async listen(options) {
       const state: ServerState = { inFlight: 0, connections: 0, draining: false }
+      const meter = metrics && new ServerMeter(metrics, state)
       const routing = new Routing(options, log)
-      const fastify = routing.open(listener => createServer(routing.recalling(listener), options.mounts, times, state))
+      const fastify = routing.open(listener => createServer(routing.recalling(listener), options.mounts, times, state, meter))
       await fastify.ready()
       const port = await bind(fastify.server, options)
       return listening(fastify, options.host, port, state)

@@ -8,7 +8,9 @@ import http from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeader } from 'node:http'
 import type { Socket } from 'node:net'
 import { limits } from '../../base/limits.ts'
+import { monotonicMs } from '../../base/time.ts'
 import type { Mount } from '../../ports/ingress.ts'
+import type { ServerMeter } from './server-meter.ts'
 
 export interface GuardTimes {
   readonly headersTimeoutMs: number
@@ -23,15 +25,17 @@ export interface ServerState { inFlight: number; connections: number; draining: 
 export class TrackedResponse extends http.ServerResponse {
   /** Who wants to know that this response was sent or lost its connection. */
   whenClosed: { closed(): void } | null = null
+  startedAtMs = 0
 }
 
 export type TrackedListener = (request: IncomingMessage, response: TrackedResponse) => void
 
-export function createServer(listener: TrackedListener, mounts: readonly Mount[], times: GuardTimes, state: ServerState): http.Server {
+export function createServer(listener: TrackedListener, mounts: readonly Mount[], times: GuardTimes, state: ServerState, meter: ServerMeter | null = null): http.Server {
   const mountOf = mountFinder(mounts)
   // One function for all: 'close' comes once for every response, whether it was sent or the connection went away.
   function closed(this: TrackedResponse): void {
     state.inFlight--
+    meter?.ended(this)
     this.whenClosed?.closed()
   }
   const server = http.createServer({
@@ -44,6 +48,7 @@ export function createServer(listener: TrackedListener, mounts: readonly Mount[]
     ServerResponse: responseClass(state),
   }, (request, response) => {
     state.inFlight++
+    if (meter) response.startedAtMs = monotonicMs()
     response.on('close', closed)
     const complaint = complaintAbout(request)
     if (complaint) return refuse(response, complaint)

@@ -2,6 +2,7 @@
 import pg from 'pg'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
+import type { MetricRegistry } from '../../base/metric-registry.ts'
 import { monotonicMs, sleep } from '../../base/time.ts'
 import type { Bus } from '../../ports/bus.ts'
 import type { Message } from '../../ports/database.ts'
@@ -10,12 +11,14 @@ import { ConsumerStore } from './consumer-store.ts'
 import type { Progress } from './consumer-store.ts'
 import { lsnMax, reaches, shard } from './log-position.ts'
 import type { OutboxPlace } from './log-position.ts'
+import { observePools, stateOf } from './pool-metrics.ts'
 import { refusalOf } from './refusal.ts'
 import { appendStatement, jobsWord } from './transaction.ts'
 
 export interface PostgresBusOptions {
   readonly url: string
   readonly log: Logger
+  readonly metrics?: MetricRegistry | null
   /** How often to look when nothing wakes the consumers. */
   readonly pollMs?: number
   /** Registers a call-back for commits of this process. */
@@ -29,6 +32,7 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
   const { url, log, pollMs = 250 } = options
   const pool = new pg.Pool({ connectionString: url, max: 4, connectionTimeoutMillis: limits.connectTimeoutMs })
   pool.on('error', () => {})
+  observePools(options.metrics, () => [stateOf('tenfold', 'bus', pool)])
   const consumers = new Map<string, Consumer>()
   const stopping = new AbortController()
   let stopHook = () => {}
@@ -92,7 +96,7 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
     },
     async subscribe(subscription) {
       if (consumers.has(subscription.consumer)) throw new Error(`the consumer '${subscription.consumer}' is subscribed in this process already`)
-      const consumer = new Consumer({ url, log, pollMs }, subscription)
+      const consumer = new Consumer({ url, log, pollMs, metrics: options.metrics }, subscription)
       consumers.set(subscription.consumer, consumer)
       return { stop: async () => { await consumer.stop(); consumers.delete(subscription.consumer) } }
     },

@@ -8,7 +8,10 @@ import pg from 'pg'
 import { fault, isTenfoldError } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
+import type { MetricRegistry } from '../../base/metric-registry.ts'
 import type { Result, Statement } from '../../ports/database.ts'
+import { observePools, stateOf } from './pool-metrics.ts'
+import type { PoolState } from './pool-metrics.ts'
 import { refusalOf } from './refusal.ts'
 
 export interface ConnectionOptions {
@@ -18,6 +21,7 @@ export interface ConnectionOptions {
   /** Connections for single statements, and for transactions, of each service. */
   readonly readersMax?: number
   readonly writersMax?: number
+  readonly metrics?: MetricRegistry | null
 }
 
 interface Login { readonly role: string; readonly password: string }
@@ -175,6 +179,14 @@ class Readers {
 
   #forget(reader: Reader): void { this.#readers.delete(reader) }
 
+  /** What is sent behind another statement on the same connection waits. */
+  stateOf(service: string): PoolState {
+    const all = [...this.#readers]
+    const used = all.filter(reader => reader.load > 0).length
+    const waiting = all.reduce((sum, { load }) => sum + Math.max(0, load - 1), 0)
+    return { service, pool: 'read', used, idle: all.length - used, max: this.#options.readersMax ?? standard.readersMax, waiting }
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#readers].map(async reader => {
       await reader.ready.catch(() => {})
@@ -208,6 +220,11 @@ export class Connections {
     this.#options = options
     this.database = databaseOf(options.url)
     this.owner = this.#pool(null, ownersMax)
+    observePools(options.metrics, () => [
+      ...[...this.#readers].map(([service, readers]) => readers.stateOf(service)),
+      ...[...this.#writers].map(([service, pool]) => stateOf(service, 'write', pool)),
+      stateOf('tenfold', 'owner', this.owner),
+    ])
   }
 
   /** Roles belong to the whole server: outside its main database they carry a mark of theirs, so that two deployments do not share one. */

@@ -16,6 +16,7 @@ import pg from 'pg'
 import { backoffMs } from '../../base/backoff.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
+import type { MetricRegistry } from '../../base/metric-registry.ts'
 import { after, monotonicMs, sleep } from '../../base/time.ts'
 import type { Subscribed, Subscription } from '../../ports/bus.ts'
 import type { Position } from '../../ports/database.ts'
@@ -29,6 +30,7 @@ export interface ConsumerOptions {
   readonly url: string
   readonly log: Logger
   readonly pollMs: number
+  readonly metrics?: MetricRegistry | null | undefined
 }
 
 interface Waiter { readonly target: OutboxPlace; readonly lsn: bigint; resolve(reached: boolean): void }
@@ -262,6 +264,7 @@ export class Consumer implements Subscribed {
       else {
         await store.park([entry], 1, 0, error)
         await store.failAgain(entry, 1, 0, true, error)
+        this.#options.metrics?.counter('tenfold_intent_dead_total', this.subscription.consumer).add()
       }
     }
   }
@@ -275,6 +278,7 @@ export class Consumer implements Subscribed {
         const dead = attempts >= this.subscription.attemptsMax
         if (dead) this.#options.log.error({ consumer: this.subscription.consumer, message: entry.message.id, event: entry.message.name, attempts, error }, 'a message is a dead letter now')
         await store.failAgain(entry, attempts, backoffMs(this.subscription.backoff, attempts), dead, error)
+        if (dead) this.#options.metrics?.counter('tenfold_intent_dead_total', this.subscription.consumer).add()
       }
     }
     this.#parked = await store.parked()

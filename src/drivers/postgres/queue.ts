@@ -7,12 +7,14 @@ import pg from 'pg'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
+import type { MetricRegistry } from '../../base/metric-registry.ts'
 import type { DeadJob, Job, Queue, QueueDepth, Working, WorkOptions } from '../../ports/queue.ts'
 import { ofRuntime } from './attribution.ts'
 import { JobWorker } from './job-worker.ts'
+import { observePools, stateOf } from './pool-metrics.ts'
 import { refusalOf } from './refusal.ts'
 
-export interface PostgresQueueOptions { readonly url: string; readonly log: Logger }
+export interface PostgresQueueOptions { readonly url: string; readonly log: Logger; readonly metrics?: MetricRegistry | null }
 
 // A waiting id is left as it is; one that is dead or done is enqueued anew.
 const enqueueText = ofRuntime('job', `
@@ -51,6 +53,7 @@ class PostgresQueue implements Queue {
     this.#options = options
     this.#pool = new pg.Pool({ connectionString: options.url, max: 6, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold queue' })
     this.#pool.on('error', () => {})
+    observePools(options.metrics, () => [stateOf('tenfold', 'queue', this.#pool)])
   }
 
   async open(): Promise<void> { await this.#query('SELECT 1') }

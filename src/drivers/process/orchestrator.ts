@@ -8,7 +8,7 @@
  * - `drain`, with graceMs: take no new work, finish what runs, exit 0 within graceMs. It is
  *   killed soon after. Connections that are idle may be used once more within lingerMs, and
  *   each answer says `Connection: close`, so that no client meets a reset.
- * - `statistics`, with an id: answer with the same type and id, and `answer`.
+ * - `question`, with an id: say `answer` with the same id and the answer.
  * - say `draining` when it drains by itself: it gets no more connections.
  * - on 'disconnect' the supervisor has died: exit by itself, at once or after draining.
  *   Children are detached, so nothing else would end them.
@@ -20,7 +20,7 @@
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
-import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
+import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
 import { Listener } from './listener.ts'
 import { Replica } from './replica.ts'
 
@@ -28,14 +28,14 @@ import { Replica } from './replica.ts'
 export type SupervisorMessage =
   | { readonly type: 'connection'; readonly id: number }
   | { readonly type: 'drain'; readonly graceMs: number; readonly lingerMs?: number | undefined }
-  | { readonly type: 'statistics'; readonly id: number }
+  | { readonly type: 'question'; readonly question: Question; readonly id: number }
 /** From the child. */
 export type ChildMessage =
   | { readonly type: 'ready' }
   | { readonly type: 'took'; readonly id: number }
   | { readonly type: 'draining' }
   | { readonly type: 'failed'; readonly reason: string }
-  | { readonly type: 'statistics'; readonly id: number; readonly answer: unknown }
+  | { readonly type: 'answer'; readonly id: number; readonly answer: unknown }
 
 /** While others answer there is time to let idle connections end by themselves. */
 const rollLingerMs = 2_000
@@ -142,7 +142,7 @@ class ProcessOrchestrator implements Orchestrator {
     return [...this.#replicas.values(), ...this.#leaving].map(replica => replica.state)
   }
 
-  async ask(question: 'statistics'): Promise<readonly ProcessAnswer[]> {
+  async ask(question: Question): Promise<readonly ProcessAnswer[]> {
     const answers = await Promise.all([...this.#replicas.values()].map(replica => replica.ask(question)))
     return answers.filter(one => one !== null)
   }

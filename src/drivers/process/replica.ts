@@ -5,7 +5,7 @@ import { backoffMs } from '../../base/backoff.ts'
 import { fault } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
 import { after, monotonicMs, now } from '../../base/time.ts'
-import type { ProcessAnswer, ProcessSpec, ProcessState } from '../../ports/orchestrator.ts'
+import type { ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
 import type { Listener, Seat } from './listener.ts'
 import type { ChildMessage, SupervisorMessage } from './orchestrator.ts'
 
@@ -127,7 +127,7 @@ export class Replica {
   }
 
   /** What the process answers; null when it is not ready, ends, or takes too long. */
-  async ask(question: 'statistics'): Promise<ProcessAnswer | null> {
+  async ask(question: Question): Promise<ProcessAnswer | null> {
     const { spec, replica } = this.#options
     const child = this.#child
     if (this.#state !== 'ready' || !child?.connected) return null
@@ -136,11 +136,11 @@ export class Replica {
     const silent = () => resolve(null)
     const listen = (message: unknown) => {
       const heard = message as ChildMessage
-      if (heard.type === question && heard.id === id) resolve({ name: spec.name, replica, answer: heard.answer })
+      if (heard.type === 'answer' && heard.id === id) resolve({ name: spec.name, replica, answer: heard.answer })
     }
     child.on('message', listen).once('exit', silent)
     const cancel = after(answerMs, silent)
-    child.send({ type: question, id } satisfies SupervisorMessage, error => { if (error) silent() })
+    child.send({ type: 'question', question, id } satisfies SupervisorMessage, error => { if (error) silent() })
     return promise.finally(() => { cancel(); child.off('message', listen).off('exit', silent) })
   }
 
