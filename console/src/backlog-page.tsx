@@ -1,6 +1,5 @@
 /** Jobs and events: how much waits and how late it is, what has failed, and another try for it. */
-import type { ConsumerState } from '../../src/admin/events.ts'
-import type { DeadLetter } from '../../src/ports/bus.ts'
+import type { DeadLetter, Depth } from '../../src/ports/bus.ts'
 import type { DeadJob, QueueDepth } from '../../src/ports/queue.ts'
 import { Action } from './confirm.tsx'
 import { count, dateTime, duration } from './format.ts'
@@ -11,6 +10,8 @@ import { Plot } from './plot.tsx'
 import { useResource } from './resource.ts'
 import { act } from './session.ts'
 import { Table } from './table.tsx'
+
+type ConsumerState = Depth & { readonly name: string; readonly on: readonly string[] | null }
 
 export function BacklogPage() {
   const jobs = useResource<{ depth: QueueDepth; dead: readonly DeadJob[] }>('/jobs', 3_000)

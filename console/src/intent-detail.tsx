@@ -1,5 +1,5 @@
 /** One intent: what it does now and did in the last minutes, its statements, and its slow and failed traces. */
-import type { IntentCount } from '../../src/runtime/statistics.ts'
+import type { IntentCount } from './shapes.ts'
 import { count, milliseconds, number, percent, rate } from './format.ts'
 import { useLive } from './live.ts'
 import { Empty, Loaded } from './notice.tsx'

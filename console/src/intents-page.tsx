@@ -1,7 +1,7 @@
 /** Every intent with its rate, errors, latency and cache; one of them with its lines and traces. */
 import { useState } from 'react'
 import type { IntentSample } from '../../src/admin/sample.ts'
-import type { IntentCount } from '../../src/runtime/statistics.ts'
+import type { IntentCount } from './shapes.ts'
 import { count, milliseconds, number, percent, rate } from './format.ts'
 import { IntentDetail } from './intent-detail.tsx'
 import { useLive } from './live.ts'

@@ -1,6 +1,5 @@
 /** The running topology as nodes and edges: who asks whom how much, in layers from the clients to the engines. */
-import type { Plan } from '../../src/topology/plan.ts'
-import type { Topology } from '../../src/topology/topology.ts'
+import type { Plan, Topology } from './shapes.ts'
 import type { ProcessSample, Sample } from '../../src/admin/sample.ts'
 import { bytes, count, duration, number, percent, rate } from './format.ts'
 

@@ -1,7 +1,6 @@
 /** The map of what runs: nodes in layers, edges with their rates, and what is near its limit. */
 import { useEffect, useRef, useState } from 'react'
-import type { Plan } from '../../src/topology/plan.ts'
-import type { Topology } from '../../src/topology/topology.ts'
+import type { Plan, Topology } from './shapes.ts'
 import { Action } from './confirm.tsx'
 import { milliseconds, percent, rate } from './format.ts'
 import { useLive } from './live.ts'
