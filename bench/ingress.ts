@@ -11,7 +11,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Connection } from './load/connection.ts'
+import { Connection } from '../src/load/connection.ts'
 
 const { values } = parseArgs({
   options: {
@@ -52,7 +52,7 @@ class Contender {
 
   #connect(port: number): Promise<void> {
     return new Promise(resolve => {
-      const connection = new Connection({ host: '127.0.0.1', port }, { ready: () => resolve(), answered: (one, status) => this.#answered(one, status) })
+      const connection = new Connection({ host: '127.0.0.1', port }, { ready: () => resolve(), answered: (one, status) => this.#answered(one, status), closed: () => { throw new Error(`${this.name} closed a connection`) } })
       this.#connections.push(connection)
       connection.open()
     })

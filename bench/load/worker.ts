@@ -5,11 +5,13 @@
  * requests fall due by the clock, wait in a queue while no connection is free, and their
  * latency counts from the moment they were due, so that a slow server cannot hide it.
  */
-import { Connection } from './connection.ts'
-import { Histogram } from './histogram.ts'
+import { Connection } from '../../src/load/connection.ts'
+import { exponential } from '../../src/load/draw.ts'
+import { Histogram } from '../../src/load/histogram.ts'
 import type { LoadPlan, LoadReport, LoadRequest } from './plan.ts'
 
 const sequenceMark = '{{sequence}}'
+const reconnectMs = 20
 let sequence = Date.now() % 1e9 * 1_000
 
 /** Makes the bytes of a request; constant ones are made once. */
@@ -64,6 +66,7 @@ class Run {
     const events = {
       ready: (connection: Connection) => { this.free(connection) },
       answered: (connection: Connection, status: number | null) => { this.answered(connection, status) },
+      closed: (connection: Connection) => { setTimeout(() => { if (performance.now() < this.endMs) connection.open() }, reconnectMs) },
     }
     for (let i = 0; i < connections; i++) this.connections.push(new Connection({ host: hostname, port: Number(port) }, events))
     for (const connection of this.connections) connection.open()
@@ -94,7 +97,7 @@ class Run {
     const gapMs = 1_000 / this.plan.ratePerSecond!
     while (this.nextDueMs <= nowMs) {
       this.due.push(this.nextDueMs)
-      this.nextDueMs += this.plan.arrivals === 'poisson' ? -Math.log(1 - Math.random()) * gapMs : gapMs
+      this.nextDueMs += this.plan.arrivals === 'poisson' ? exponential(Math.random, gapMs) : gapMs
     }
     while (this.dueFrom < this.due.length) {
       const connection = this.idle.pop()

@@ -16,40 +16,43 @@ interface PlotProps {
   readonly lines: readonly Line[]
   format(value: number | null): string
   readonly spanSeconds?: number
+  /** Times are seconds from a beginning, not of the day. */
+  readonly elapsed?: boolean
 }
 
 const height = 168
 const colour = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
 
-function optionsOf({ lines, format }: Pick<PlotProps, 'lines' | 'format'>, width: number): uPlot.Options {
+function optionsOf({ lines, format, elapsed = false }: PlotProps, width: number): uPlot.Options {
   const axis = { stroke: colour('muted'), grid: { stroke: colour('line'), width: 1 }, ticks: { show: false }, font: '12px system-ui, sans-serif' }
   return {
     width, height, legend: { show: false }, cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     // A little headroom, and no noise drawn large when nothing happens.
-    scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
+    scales: { x: { time: !elapsed }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
     axes: [
-      { ...axis, space: 70, values: (_, ticks) => ticks.map(tick => new Date(tick * 1_000).toLocaleTimeString('en-GB')) },
+      { ...axis, space: 70, values: (_, ticks) => ticks.map(tick => elapsed ? `${tick} s` : new Date(tick * 1_000).toLocaleTimeString('en-GB')) },
       { ...axis, size: 66, space: 34, values: (_, ticks) => ticks.map(format) },
     ],
     series: [{}, ...lines.map(({ label, tone }) => ({ label, stroke: colour(tone), width: 2, points: { show: false }, spanGaps: false }))],
   }
 }
 
-export function Plot({ label, times, lines, format, spanSeconds = 300 }: PlotProps) {
+export function Plot(props: PlotProps) {
+  const { label, times, lines, format, spanSeconds = 300, elapsed = false } = props
   const box = useRef<HTMLDivElement>(null)
   const chart = useRef<uPlot | null>(null)
   const theme = useTheme()
   const names = lines.map(line => line.label + line.tone).join()
   useEffect(() => {
     const target = box.current!
-    const made = new uPlot(optionsOf({ lines, format }, target.clientWidth || 300), [[], ...lines.map(() => [])], target)
+    const made = new uPlot(optionsOf(props, target.clientWidth || 300), [[], ...lines.map(() => [])], target)
     chart.current = made
     const watcher = new ResizeObserver(() => made.setSize({ width: Math.max(120, target.clientWidth), height }))
     watcher.observe(target)
     return () => { watcher.disconnect(); made.destroy(); chart.current = null }
   }, [names, theme.shown])
   useEffect(() => {
-    const last = times.at(-1) ?? Date.now() / 1_000
+    const last = elapsed ? Math.max(spanSeconds, times.at(-1) ?? 0) : times.at(-1) ?? Date.now() / 1_000
     chart.current?.setData([[...times], ...lines.map(line => [...line.values])] as uPlot.AlignedData, false)
     // The time axis is as long from the beginning: lines grow into it and nothing is stretched.
     chart.current?.batch(() => {

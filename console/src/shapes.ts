@@ -57,3 +57,47 @@ export interface LogLine {
   readonly intent?: string
   readonly msg?: string
 }
+
+export interface JourneyFacts { readonly name: string; readonly weight: number; readonly thinkMs: number }
+
+export interface LoadSecond {
+  readonly second: number
+  readonly phase: string
+  readonly offered: number
+  readonly good: number
+  readonly refused: number
+  readonly failed: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly inFlight: number
+  readonly users: number
+  readonly generators: number
+  readonly lateShare: number
+  readonly utilisation: number
+}
+
+export interface LoadStep {
+  readonly step: string
+  readonly answers: number
+  readonly refused: number
+  readonly failed: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly maxMs: number
+}
+
+export interface LoadRun {
+  readonly settings: { readonly durationMs: number }
+  readonly state: 'running' | 'stopping' | 'done' | 'failed'
+  readonly progress: readonly LoadSecond[]
+  readonly report: {
+    readonly load: string
+    readonly seconds: number
+    readonly isAborted: boolean
+    readonly goodPerSecond: number
+    readonly journeys: { readonly finished: number; readonly gaveUp: number }
+    readonly steps: readonly LoadStep[]
+    readonly generator: { readonly isBound: boolean; readonly why: string | null }
+  } | null
+  readonly error: string | null
+}

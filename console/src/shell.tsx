@@ -8,6 +8,7 @@ import { DatabasePage } from './database-page.tsx'
 import { IntentsPage } from './intents-page.tsx'
 import { useLive } from './live.ts'
 import type { Connection } from './live.ts'
+import { LoadPage } from './load-page.tsx'
 import { MapPage } from './map-page.tsx'
 import { Empty } from './notice.tsx'
 import { addressOf, usePlace } from './route.ts'
@@ -24,6 +25,7 @@ const pages: readonly PageEntry[] = [
   { name: 'intents', label: 'Intents', page: IntentsPage },
   { name: 'database', label: 'Database', page: DatabasePage },
   { name: 'backlog', label: 'Jobs and events', page: BacklogPage },
+  { name: 'load', label: 'Load', page: LoadPage },
   { name: 'advice', label: 'Advice', page: AdvicePage },
   { name: 'api', label: 'API', page: ApiPage },
 ]

@@ -14,6 +14,7 @@ import { eventRoutes } from './events.ts'
 import { Guard } from './guard.ts'
 import { jobRoutes } from './jobs.ts'
 import { Live } from './live.ts'
+import { LoadDesk } from './load.ts'
 import { Observers } from './observers.ts'
 import { pageRoutes, securityHeaders } from './page.ts'
 import { measurementRoutes } from './measurements.ts'
@@ -34,9 +35,10 @@ export async function startAdminServer(deployment: Deployment, port: number, { h
   const guard = new Guard({ adminToken: deployment.adminToken, host, port, login })
   const observers = new Observers(deployment)
   const live = new Live(deployment)
+  const load = new LoadDesk(deployment)
   const routes: AdminRoute[] = [
     ...pageRoutes(), ...entranceRoutes(deployment, guard), ...statusRoutes(deployment), ...measurementRoutes(deployment), ...live.routes(), ...databaseRoutes(observers),
-    ...jobRoutes(observers), ...eventRoutes(deployment, observers), ...adviceRoutes(deployment), ...apiRoutes(deployment),
+    ...jobRoutes(observers), ...eventRoutes(deployment, observers), ...load.routes(), ...adviceRoutes(deployment), ...apiRoutes(deployment),
   ]
   const server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 }, (request, response) => {
     for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value)
@@ -50,6 +52,7 @@ export async function startAdminServer(deployment: Deployment, port: number, { h
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     close: async () => {
       live.stop()
+      load.stop()
       await new Promise<void>(resolve => { server.close(() => resolve()); server.closeAllConnections() })
       await observers.close()
     },
