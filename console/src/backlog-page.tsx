@@ -2,7 +2,7 @@
 import type { DeadLetter, Depth } from '../../src/ports/bus.ts'
 import type { DeadJob, QueueDepth } from '../../src/ports/queue.ts'
 import { Action } from './confirm.tsx'
-import { count, dateTime, duration } from './format.ts'
+import { count, dateTime, duration, rate } from './format.ts'
 import { useLive } from './live.ts'
 import { Empty, Loaded } from './notice.tsx'
 import { Badge, Code, Panel, Tile, Tiles } from './panel.tsx'
@@ -52,7 +52,7 @@ function Flow() {
   const worked = (of: 'eventsPerSecond' | 'jobsPerSecond') => samples.map(one => one.processes.reduce((sum, { use }) => sum + (use?.[of] ?? 0), 0))
   return (
     <div className="pair">
-      <Panel title="Handled"><Plot label="Per second" times={times} format={value => value === null ? '–' : `${value.toFixed(value < 10 ? 1 : 0)}/s`} lines={[
+      <Panel title="Handled"><Plot label="Per second" times={times} format={rate} lines={[
         { label: 'events', tone: 'accent', values: worked('eventsPerSecond') }, { label: 'jobs', tone: 'second', values: worked('jobsPerSecond') },
       ]} /></Panel>
       <Panel title="Waiting"><Plot label="Waiting" times={times} format={value => value === null ? '–' : count(Math.round(value))} lines={[

@@ -45,7 +45,7 @@ export function IntentDetail({ intent }: { intent: string }) {
             <Table label={`Statements of ${intent}`} rows={texts} keyOf={row => row.text} sort="runs" columns={[
               { name: 'text', label: 'Statement', show: row => <code className="sql">{row.text.trim()}</code> },
               { name: 'runs', label: 'Runs', numeric: true, value: row => row.runs, show: row => count(row.runs) },
-              { name: 'perCall', label: 'Most per call', numeric: true, value: row => row.perCallMax, show: row => count(row.perCallMax) },
+              { name: 'perCall', label: 'Most per call', numeric: true, wide: true, value: row => row.perCallMax, show: row => count(row.perCallMax) },
             ]} />
           )
         }}</Loaded>

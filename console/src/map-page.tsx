@@ -22,9 +22,9 @@ export function MapPage() {
     <>
       <Tiles>
         <Tile label="Requests" value={rate(last?.http.perSecond ?? null)} />
-        <Tile label="Failed" value={rate(last?.http.failedPerSecond ?? null)} note="answers of 500 and above" tone={last && last.http.failedPerSecond > 0 ? 'bad' : undefined} />
-        <Tile label="Half are faster than" value={milliseconds(last?.http.p50Ms ?? null)} note="p50, last 10 s" />
-        <Tile label="99 of 100 are faster than" value={milliseconds(last?.http.p99Ms ?? null)} note="p99, last 10 s" />
+        <Tile label="Failed" value={rate(last?.http.failedPerSecond ?? null)} note="answered 500 or above" tone={last && last.http.failedPerSecond > 0 ? 'bad' : undefined} />
+        <Tile label="p50" value={milliseconds(last?.http.p50Ms ?? null)} note="half are faster, last 10 s" />
+        <Tile label="p99" value={milliseconds(last?.http.p99Ms ?? null)} note="99 of 100 are faster" />
         <Tile label="Nearest to its limit" value={last?.pressure ? percent(last.pressure.share) : last ? 'nothing' : '–'} note={last?.pressure ? `${last.pressure.at}: ${last.pressure.resource}` : 'below 80 % everywhere'} tone={last?.pressure ? 'warn' : undefined} />
       </Tiles>
       <Panel title="What runs" note={topology.data?.about} actions={(
@@ -47,22 +47,27 @@ export function MapPage() {
   )
 }
 
-const nodeHeight = 168
 const gap = 18
 const narrowWidth = 760
+const widthMax = 1_500
+/** As high as what stands in it; a line more where something is near its limit. */
+const heightOf = ({ facts, pressure }: MapNode): number => 66 + facts.length * 19 + (pressure ? 30 : 0)
 
 interface Spot { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
 
 function spotsOf(nodes: readonly MapNode[], width: number): { spots: Map<string, Spot>; height: number } {
   const layers = [...Map.groupBy(nodes, one => one.layer)].sort(([a], [b]) => a - b).map(([, list]) => list)
   const nodeWidth = Math.min(236, Math.floor((width - 3 * 84) / 4))
-  const tallest = Math.max(...layers.map(list => list.length))
-  const height = tallest * nodeHeight + (tallest - 1) * gap
+  const tall = (list: readonly MapNode[]) => list.reduce((sum, one) => sum + heightOf(one), (list.length - 1) * gap)
+  const height = Math.max(...layers.map(tall))
   const spots = new Map<string, Spot>()
   for (const [layer, list] of layers.entries()) {
-    const x = layers.length === 1 ? 0 : layer * (width - nodeWidth) / (layers.length - 1)
-    const top = (height - list.length * nodeHeight - (list.length - 1) * gap) / 2
-    for (const [index, { id }] of list.entries()) spots.set(id, { x, y: top + index * (nodeHeight + gap), width: nodeWidth, height: nodeHeight })
+    const x = layer * (width - nodeWidth) / Math.max(1, layers.length - 1)
+    let y = (height - tall(list)) / 2
+    for (const node of list) {
+      spots.set(node.id, { x, y, width: nodeWidth, height: heightOf(node) })
+      y += heightOf(node) + gap
+    }
   }
   return { spots, height }
 }
@@ -77,7 +82,7 @@ function Diagram({ graph }: { graph: Graph }) {
   }, [])
   return (
     <div ref={box} className="map">
-      {width === 0 ? null : width < narrowWidth ? <Stack graph={graph} /> : <Layers graph={graph} width={width} />}
+      {width === 0 ? null : width < narrowWidth ? <Stack graph={graph} /> : <Layers graph={graph} width={Math.min(width, widthMax)} />}
     </div>
   )
 }
@@ -85,7 +90,7 @@ function Diagram({ graph }: { graph: Graph }) {
 function Layers({ graph: { nodes, edges }, width }: { graph: Graph; width: number }) {
   const { spots, height } = spotsOf(nodes, width)
   return (
-    <div className="layers" style={{ height }}>
+    <div className="layers" style={{ height, width }}>
       <svg width={width} height={height} aria-hidden="true">
         {edges.map(edge => <Edge key={`${edge.from} ${edge.to}`} edge={edge} edges={edges} spots={spots} />)}
       </svg>
@@ -140,7 +145,7 @@ function Node({ node, edges, spoken = false }: { node: MapNode; edges: readonly 
       </header>
       <p className="kind">{kind}</p>
       {pressure && <p className="pressure"><Badge tone="warn">near its limit: {pressure}</Badge></p>}
-      <dl>{facts.slice(0, pressure ? 4 : 6).map(([label, value]) => <div key={label}><dt>{label}</dt><dd>{value}</dd></div>)}</dl>
+      <dl>{facts.map(([label, value]) => <div key={label}><dt>{label}</dt><dd>{value}</dd></div>)}</dl>
       <ul className={spoken ? 'out' : 'hidden'}>{out.map(one => <li key={one.to}>{rate(one.perSecond)} {one.what} to {one.to}</li>)}</ul>
     </article>
   )

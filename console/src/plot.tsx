@@ -30,12 +30,15 @@ function optionsOf({ lines, format, elapsed = false }: PlotProps, width: number)
     // A little headroom, and no noise drawn large when nothing happens.
     scales: { x: { time: !elapsed }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
     axes: [
-      { ...axis, space: 70, values: (_, ticks) => ticks.map(tick => elapsed ? `${tick} s` : new Date(tick * 1_000).toLocaleTimeString('en-GB')) },
-      { ...axis, size: 66, space: 34, values: (_, ticks) => ticks.map(format) },
+      { ...axis, space: 70, size: 30, values: (_, ticks) => ticks.map(tick => elapsed ? `${tick} s` : new Date(tick * 1_000).toLocaleTimeString('en-GB')) },
+      { ...axis, size: 66, space: 34, values: (_, ticks) => withoutRepeats(ticks.map(format)) },
     ],
     series: [{}, ...lines.map(({ label, tone }) => ({ label, stroke: colour(tone), width: 2, points: { show: false }, spanGaps: false }))],
   }
 }
+
+/** Ticks closer than what the format tells apart. */
+const withoutRepeats = (labels: readonly string[]): string[] => labels.map((label, index) => label === labels[index - 1] ? '' : label)
 
 export function Plot(props: PlotProps) {
   const { label, times, lines, format, spanSeconds = 300, elapsed = false } = props

@@ -74,7 +74,7 @@ function ThemeChoice() {
   return (
     <label className="theme"><span className="hidden">Theme</span>
       <select value={choice} onChange={event => choose(event.target.value as Choice)}>
-        <option value="system">System theme</option>
+        <option value="system">Auto</option>
         <option value="light">Light</option>
         <option value="dark">Dark</option>
       </select>

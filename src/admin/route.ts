@@ -1,6 +1,6 @@
 /** What the admin port is made of: routes with segments, and answers that are data, content, or a stream. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { errorTable, fault, isTenfoldError } from '../base/errors.ts'
+import { fault, isTenfoldError } from '../base/errors.ts'
 
 /** Bytes with their type; anything else that a route answers is JSON. */
 export class Content {
@@ -101,5 +101,5 @@ export function refuse(response: ServerResponse, error: unknown): void {
   if (!isTenfoldError(error)) throw error
   if (response.headersSent) { response.destroy(); return }
   response.writeHead(error.status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
-  response.end(JSON.stringify({ code: error.code, message: error.message, help: errorTable[error.code].help }))
+  response.end(JSON.stringify({ code: error.code, message: error.message }))
 }
