@@ -10,7 +10,9 @@ import { Dispatcher } from '../src/runtime/dispatcher.ts'
 import type { DispatcherOptions } from '../src/runtime/dispatcher.ts'
 import { Limiter } from '../src/runtime/limiter.ts'
 import { createRouter } from '../src/runtime/router.ts'
+import { Statistics } from '../src/runtime/statistics.ts'
 import { routesOf } from '../src/runtime/target.ts'
+import { Tracer } from '../src/runtime/tracer.ts'
 
 const value = { thing: { id: '1', text: 'x'.repeat(200), tags: ['one', 'two'] } }
 const text = JSON.stringify(value)
@@ -50,8 +52,9 @@ function runtime(): { handler: IngressHandler; routes: readonly Route[] } {
   const get = things.query({ http: 'GET /things/:id', key, input: z.object({ id: z.string() }), output: Thing, run: async () => value })
   const put = things.command({ http: 'POST /things', key, input: z.object({ name: z.string(), tags: z.array(z.string()) }), output: Thing, run: async () => value })
   const app = application('bench', { services: { things: { things, get, put } } })
-  const dispatcher = new Dispatcher({ app, log: silentLogger } as unknown as DispatcherOptions)
-  const handler = createRouter({ app, dispatcher, limiter: new Limiter({ enabled: false }), log: silentLogger, pages: new Map(), isDraining: () => false })
+  const tracer = new Tracer()
+  const dispatcher = new Dispatcher({ app, log: silentLogger, tracer, statistics: new Statistics() } as unknown as DispatcherOptions)
+  const handler = createRouter({ app, dispatcher, tracer, limiter: new Limiter({ enabled: false }), log: silentLogger, pages: new Map(), isDraining: () => false })
   return { handler, routes: routesOf(app) }
 }
 

@@ -51,10 +51,10 @@ function install() {
   writeFileSync(stamp, digest)
 }
 
-/** Imports what a start imports, so that the first one finds it compiled. */
+/** Imports what a start imports, so that the first one finds it compiled; as a spare the process waits for a role instead of starting. */
 function compile(node) {
-  const files = ['src/cli/main.ts', 'src/boot/planner.ts', 'src/boot/process.ts', 'examples/conduit/app.ts']
-  spawnSync(node, ['--input-type=module', '--eval', files.map(file => `await import('./${file}')`).join('\n')], { cwd: root, stdio: ['ignore', 2, 2] })
+  const files = ['src/cli/main.ts', 'src/boot/process.ts', 'examples/conduit/app.ts']
+  spawnSync(node, ['--input-type=module', '--eval', files.map(file => `await import('./${file}')`).join('\n')], { cwd: root, stdio: ['ignore', 2, 2], env: { ...process.env, TENFOLD_SPARE: 'framework' } })
 }
 
 /** The Node of the npm package `node`; its install script may have been blocked, then it runs now. */

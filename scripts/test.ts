@@ -4,7 +4,8 @@
  * Files run two at a time; each cleans up after itself. `node scripts/test.ts PATH …` runs some of them.
  */
 import { spawnSync } from 'node:child_process'
-import { globSync } from 'node:fs'
+import { globSync, mkdtempSync, rmSync } from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { installEngines } from './engines.ts'
 
@@ -16,8 +17,13 @@ const chosen = given.filter(one => !one.startsWith('--'))
 const patterns = isSoak ? ['test/crash/*.test.ts', 'test/hostile.test.ts', 'test/consistency/*.test.ts', 'test/cli/package.test.ts'] : ['test/**/*.test.ts', 'examples/*/**/*.test.ts']
 const files = chosen.length > 0 ? chosen : globSync(patterns, { cwd: root, exclude: ['**/node_modules/**'] }).sort()
 
+/** For what the files of this run share: test/support/seeded-data.ts. */
+const folder = mkdtempSync(path.join(os.tmpdir(), 'tenfold-run-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+
 function run(command: string, argv: readonly string[]): void {
-  const { status } = spawnSync(command, argv, { cwd: root, stdio: 'inherit', env: { ...process.env, ...(isSoak ? { TENFOLD_SOAK: '1' } : {}) } })
+  const env = { ...process.env, TENFOLD_TEST_FOLDER: folder, ...(isSoak ? { TENFOLD_SOAK: '1' } : {}) }
+  const { status } = spawnSync(command, argv, { cwd: root, stdio: 'inherit', env })
   if (status !== 0) process.exit(status ?? 1)
 }
 

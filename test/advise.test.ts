@@ -15,6 +15,7 @@ import type { Advice, Finding } from '../src/insight/finding.ts'
 import { conduitFile, startDeployment } from './support/deployment.ts'
 import type { TestDeployment } from './support/deployment.ts'
 import { loadConduit } from './support/conduit-load.ts'
+import { copyOfSeededData } from './support/seeded-data.ts'
 
 const root = path.resolve(import.meta.dirname, '..')
 /** Indexes that each answer something Conduit asks of a table of more than a few pages. */
@@ -81,9 +82,8 @@ async function settle(dataFolder: string): Promise<void> {
 const missing = (findings: readonly Finding[]) => findings.filter(one => one.kind === 'missing-index').sort((a, b) => a.index!.table < b.index!.table ? -1 : 1)
 
 test('advice on Conduit', async t => {
-  let deployment = await startDeployment()
+  let deployment = await startDeployment({ dataFolder: await copyOfSeededData() })
   t.after(() => deployment.close())
-  await command(deployment, 'seed', conduitFile)
   const { dataFolder } = deployment
   const before = await indexesOf(dataFolder)
 

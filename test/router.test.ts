@@ -10,6 +10,7 @@ import { Limiter } from '../src/runtime/limiter.ts'
 import type { Ticket } from '../src/runtime/limiter.ts'
 import { inputOf } from '../src/runtime/request.ts'
 import { createRouter } from '../src/runtime/router.ts'
+import { Tracer } from '../src/runtime/tracer.ts'
 
 class Recording extends Limiter {
   readonly left: Ticket[] = []
@@ -25,7 +26,7 @@ test('requests of one route that end out of order give back their own tickets', 
   let atMs = 0
   t.after(installClock({ ...systemClock, monotonicMs: () => atMs }))
   const limiter = new Recording()
-  const router = createRouter({ app, limiter, log: silentLogger, pages: new Map(), isDraining: () => false, dispatcher: { answer: async () => ({ output: {}, kept: null, token: undefined }) } })
+  const router = createRouter({ app, limiter, tracer: new Tracer(), log: silentLogger, pages: new Map(), isDraining: () => false, dispatcher: { answer: async () => ({ output: {}, kept: null, token: undefined }) } })
   const slow = router.admit(head)
   atMs = 500
   const quick = router.admit(head)

@@ -5,13 +5,14 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readFile, readdir, realpath, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { copyCheckout } from './support/checkout.ts'
 import { freePort } from './support/deployment.ts'
+import { isAlive } from './support/liveness.ts'
 
 interface User { readonly uid: number; readonly gid: number }
 
@@ -105,5 +106,5 @@ test('root starts a clone below a folder where nobody else may walk', { skip }, 
   assert.equal(statSync(`/proc/${postmaster}`).uid, statSync(elsewhere).uid)
   assert.notEqual(statSync(elsewhere).uid, 0, 'not as root')
   assert.equal(await running.end(), 0, running.output())
-  assert.equal(existsSync(`/proc/${postmaster}`), false)
+  assert.equal(isAlive(postmaster), false)
 })

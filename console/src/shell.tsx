@@ -9,6 +9,7 @@ import { IntentsPage } from './intents-page.tsx'
 import { useLive } from './live.ts'
 import type { Connection } from './live.ts'
 import { LoadPage } from './load-page.tsx'
+import { LogsPage } from './logs-page.tsx'
 import { MapPage } from './map-page.tsx'
 import { Empty } from './notice.tsx'
 import { addressOf, usePlace } from './route.ts'
@@ -25,6 +26,7 @@ const pages: readonly PageEntry[] = [
   { name: 'intents', label: 'Intents', page: IntentsPage },
   { name: 'database', label: 'Database', page: DatabasePage },
   { name: 'backlog', label: 'Jobs and events', page: BacklogPage },
+  { name: 'logs', label: 'Logs', page: LogsPage },
   { name: 'load', label: 'Load', page: LoadPage },
   { name: 'advice', label: 'Advice', page: AdvicePage },
   { name: 'api', label: 'API', page: ApiPage },

@@ -7,13 +7,17 @@ import type { Caller, Freshness } from 'tenfold'
 export const shared: Freshness = { freshMs: 60_000, staleMs: 30_000, audience: 'public' }
 export const own: Freshness = { freshMs: 60_000, staleMs: 30_000 }
 
-/** Every list of articles. */
+/** Every list of articles: what is in it, and in which order. What an item shows is tagged by the item. */
 export const articleLists = 'articles'
+/** Lists of what somebody favors. */
+export const favoriteLists = 'favorites'
 /** Everything that shows who somebody is. */
 export const persons = 'persons'
 export const personTag = (username: string): string => `person:${username}`
 export const allTags = 'tags'
-export const articleTag = (slug: string): string => `article:${slug}`
+/** By its handle, which a new title does not change. */
+export const articleTag = (slug: string): string => `article:${slug.slice(slug.lastIndexOf('-') + 1)}`
+export const itemTags = (items: readonly { readonly slug: string }[] = []): string[] => items.map(one => articleTag(one.slug))
 export const commentsTag = (slug: string): string => `comments:${slug}`
 /** What is shown to this caller depends on whom they follow. */
 export const viewTags = (caller: Caller | null): string[] => caller ? [followerTag(caller.id)] : []

@@ -1,6 +1,6 @@
 /** The application's own description of its API, passed on, so that the page needs no other origin. */
-import http from 'node:http'
 import { fault } from '../base/errors.ts'
+import { nodeHttp } from '../base/node-http.ts'
 import type { Deployment } from '../boot/deployment.ts'
 import { Content } from './route.ts'
 import type { AdminRoute } from './route.ts'
@@ -14,7 +14,7 @@ export function apiRoutes({ url }: Deployment): AdminRoute[] {
 function read(url: string): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const failed = (why: string) => reject(fault('UNAVAILABLE', `the application does not answer at ${url} (${why}); see the processes`))
-    const request = http.get(url, { timeout: answerMs, agent: false }, response => {
+    const request = nodeHttp.get(url, { timeout: answerMs, agent: false }, response => {
       const parts: Buffer[] = []
       response.on('data', (part: Buffer) => { parts.push(part) }).on('error', error => failed(error.message))
       response.on('end', () => response.statusCode === 200 ? resolve(Buffer.concat(parts)) : failed(`status ${response.statusCode}`))

@@ -20,12 +20,13 @@ export interface MetricFamily {
 }
 
 export async function metricFamilies(deployment: Deployment): Promise<MetricFamily[]> {
-  const { orchestrator, metrics } = deployment
-  const answers = await orchestrator.ask('metrics')
+  const { orchestrator, metrics, engineMetrics } = deployment
+  const [answers, engines] = await Promise.all([orchestrator.ask('metrics'), engineMetrics.read()])
   const readings = [
     ...newest(answers).flatMap(one => labelled(one.answer as MetricReading[], `${one.name}-${one.replica}`)),
     ...labelled(metrics?.read() ?? [], 'supervisor'),
     ...statesOf(deployment),
+    ...engines,
   ]
   const byName = Map.groupBy(readings, reading => reading.name)
   return (Object.keys(metricTable) as MetricName[]).flatMap(name => {

@@ -2,9 +2,9 @@
  * The admin port: what runs, as JSON and as a page (console/), and what may be done to it.
  * On loopback unless ADMIN_HOST says otherwise; who may do what: guard.ts.
  */
-import http from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { fault } from '../base/errors.ts'
+import { nodeHttp } from '../base/node-http.ts'
 import type { Deployment } from '../boot/deployment.ts'
 import { adviceRoutes } from './advice.ts'
 import { apiRoutes } from './api.ts'
@@ -15,12 +15,14 @@ import { Guard } from './guard.ts'
 import { jobRoutes } from './jobs.ts'
 import { Live } from './live.ts'
 import { LoadDesk } from './load.ts'
+import { logRoutes } from './logs.ts'
 import { Observers } from './observers.ts'
 import { pageRoutes, securityHeaders } from './page.ts'
 import { measurementRoutes } from './measurements.ts'
 import { matched, readBody, refuse, send } from './route.ts'
 import type { AdminRoute } from './route.ts'
 import { statusRoutes } from './status.ts'
+import { traceRoutes } from './traces.ts'
 
 export interface AdminServer { readonly url: string; close(): Promise<void> }
 
@@ -37,10 +39,10 @@ export async function startAdminServer(deployment: Deployment, port: number, { h
   const live = new Live(deployment)
   const load = new LoadDesk(deployment)
   const routes: AdminRoute[] = [
-    ...pageRoutes(), ...entranceRoutes(deployment, guard), ...statusRoutes(deployment), ...measurementRoutes(deployment), ...live.routes(), ...databaseRoutes(observers),
+    ...pageRoutes(), ...entranceRoutes(deployment, guard), ...statusRoutes(deployment), ...measurementRoutes(deployment), ...traceRoutes(deployment), ...logRoutes(deployment), ...live.routes(), ...databaseRoutes(observers),
     ...jobRoutes(observers), ...eventRoutes(deployment, observers), ...load.routes(), ...adviceRoutes(deployment), ...apiRoutes(deployment),
   ]
-  const server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 }, (request, response) => {
+  const server = nodeHttp.createServer({ headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 }, (request, response) => {
     for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value)
     void answer(request, response, guard, routes).then(found => send(response, found)).catch((error: unknown) => refuse(response, error))
   })
@@ -68,7 +70,8 @@ function wordedRefusal(error: NodeJS.ErrnoException, host: string, port: number)
 async function answer(request: IncomingMessage, response: ServerResponse, guard: Guard, routes: readonly AdminRoute[]): Promise<unknown> {
   guard.assertHost(request)
   const method = request.method === 'HEAD' ? 'GET' : request.method
-  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://admin')
+  // Not URL: that throws at some of what may come.
+  const [pathname = '/', query = ''] = (request.url ?? '/').split('?', 2)
   const found = routes.flatMap(route => { const path = matched(route.path, pathname); return path ? [{ route, path }] : [] })
   if (found.length === 0) {
     const listed = (wanted: AdminRoute['method']) => routes.filter(one => one.method === wanted && !one.open).map(one => one.path).join(', ')
@@ -80,5 +83,5 @@ async function answer(request: IncomingMessage, response: ServerResponse, guard:
     throw fault('METHOD_NOT_ALLOWED', found.map(({ route }) => `${route.method} ${route.path}`).join(', '))
   }
   guard.check(request, chosen.route)
-  return chosen.route.answer({ request, response, path: chosen.path, query: searchParams, body: () => readBody(request) })
+  return chosen.route.answer({ request, response, path: chosen.path, query: new URLSearchParams(query), body: () => readBody(request) })
 }

@@ -27,6 +27,7 @@ export const errorTable = {
   UNSUPPORTED_MEDIA_TYPE: { status: 415, retryable: false, says: 'The body is of a type that is not taken here.', help: 'Send application/json, or for an upload one of the types that the message names.' },
   IDEMPOTENCY_MISMATCH: { status: 422, retryable: false, says: 'The idempotency key was used with another input.', help: 'Use a new key for a new request.' },
   IDEMPOTENCY_IN_FLIGHT: { status: 409, retryable: true, says: 'A call with this idempotency key is still running.', help: 'Try again after a moment.' },
+  RATE_LIMITED: { status: 429, retryable: true, says: 'More calls than the intent takes from one caller, address, or everybody together.', help: 'Wait for Retry-After; RateLimit says what is left.' },
   OVERLOADED: { status: 503, retryable: true, says: 'The process has more work than it can finish in time.', help: 'Try again after Retry-After.' },
   DRAINING: { status: 503, retryable: true, says: 'The process is shutting down.', help: 'Try again: another process answers.' },
   UNAVAILABLE: { status: 503, retryable: true, says: 'An engine this call needs is not answering.', help: 'Try again; see the log for the engine.' },

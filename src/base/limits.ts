@@ -26,6 +26,9 @@ export const limits = {
   concurrencyMax: 512,
   admissionQueueMs: 250,
 
+  /** A request that takes longer has a line in the log. */
+  slowRequestMs: 1_000,
+
   /** One layer retries: at most this many tries, out of a budget of a fifth of the calls. */
   attemptsMax: 3,
   retryBudgetRatio: 0.2,

@@ -7,13 +7,15 @@ export type Logger = Pick<PinoLogger, 'debug' | 'info' | 'warn' | 'error' | 'fat
 export interface LogOptions {
   readonly level?: string
   readonly name?: string
+  /** Which process of a deployment: `web.0`, `supervisor`. */
+  readonly process?: string
   readonly destination?: DestinationStream
 }
 
 export function createLogger(options: LogOptions = {}): Logger {
   return pino({
     level: options.level ?? process.env.LOG_LEVEL ?? 'info',
-    base: { name: options.name ?? 'tenfold', pid: process.pid },
+    base: { name: options.name ?? 'tenfold', pid: process.pid, process: options.process },
     redact: ['authorization', 'password', 'token', '*.authorization', '*.password', '*.token', '*.cookie'],
   }, options.destination ?? pino.destination({ dest: 2, sync: false }))
 }

@@ -9,6 +9,7 @@
 import type { Socket } from 'node:net'
 import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
+import { valueOf } from '../base/json-text.ts'
 import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { MetricRegistry } from '../base/metric-registry.ts'
@@ -30,11 +31,14 @@ import { Statistics } from '../runtime/statistics.ts'
 import { routesOf } from '../runtime/target.ts'
 import { createUploads } from '../runtime/upload.ts'
 import { tokenCodec } from '../runtime/token.ts'
+import type { TraceExporter } from '../runtime/tracer.ts'
+import { Tracer } from '../runtime/tracer.ts'
 import { startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
 import { checkTopology } from '../topology/plan.ts'
 import type { Role, Topology } from '../topology/topology.ts'
 import { readMigrations } from './migrations.ts'
 import { mountsOf } from './mounts.ts'
+import { isExportWanted } from './otlp-settings.ts'
 import { measureParts } from './part-metrics.ts'
 import { pageRoutes, pagesOf } from './pages.ts'
 import { poolSizesFor } from './pools.ts'
@@ -64,6 +68,8 @@ export interface BootOptions {
   readonly acknowledgeAfterCommit?: boolean
   /** False: kept answers are given without looking at what a session has seen. For negative controls. */
   readonly cacheStamps?: boolean
+  /** False: calls leave no traces. */
+  readonly tracing?: boolean
 }
 
 export interface Running {
@@ -74,6 +80,7 @@ export interface Running {
   readonly statistics: Statistics
   /** Null when nothing is measured. */
   readonly metrics: MetricRegistry | null
+  readonly tracer: Tracer
   /** Calls an intent as the runtime itself: for seeds and tests. */
   invoke(call: Pick<Call, 'intent' | 'input'> & { readonly caller?: Call['metadata']['caller'] }): Promise<unknown>
   /** Serves a connection that the supervisor accepted. */
@@ -82,11 +89,16 @@ export interface Running {
   stop(lingerMs?: number): Promise<void>
 }
 
-export async function boot(options: BootOptions): Promise<Running> {
-  const { app, topology, log } = options
+/** Throws what can be known to be wrong before any engine is asked. */
+export function assertBootable(app: Application, topology: Topology): void {
   assertApplication(app)
   const refusals = checkTopology(app, topology)
   if (refusals.length > 0) throw fault('TOPOLOGY_REFUSED', `the topology is refused:\n  - ${refusals.join('\n  - ')}`)
+}
+
+export async function boot(options: BootOptions): Promise<Running> {
+  const { app, topology, log } = options
+  assertBootable(app, topology)
   const closers = new Closers()
   try {
     return await start(options, closers)
@@ -107,7 +119,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   await database.open()
   closers.add(() => database.close())
   await migrate(app, engines)
-  for (const engine of [...cache ? [cache, broadcast] : [], ...engines.cdn ? [engines.cdn] : [], leases, bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
+  for (const engine of [...cache ? [cache, broadcast] : [], ...engines.cdn ? [engines.cdn] : [], leases, engines.rates, bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
     await engine.open()
     closers.add(() => engine.close())
   }
@@ -116,32 +128,40 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   if (invalidation) closers.add(invalidation.listen())
   const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps })
   const statistics = new Statistics(metrics)
-  const surroundings = { app, database, bus, transport, log, invalidation, statistics }
+  const tracer = await tracerOf(options)
+  closers.add(() => tracer.close())
+  const surroundings = { app, database, bus, transport, log, invalidation, statistics, tracer }
   const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit })
   transport.serve(services, call => dispatcher.dispatch(call))
-  if (does === 'everything' || does === 'background') await startBackground(options, engines, { services, invalidation, statistics }, closers)
+  if (does === 'everything' || does === 'background') await startBackground(options, engines, { services, invalidation, statistics, tracer }, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
   if (metrics) measureParts(metrics, { app, does, statistics, limiter, cache })
-  const listening = does === 'everything' || does === 'requests' ? await listen(options, engines, { dispatcher, cache: queryCache, limiter, statistics }, closers) : null
+  const listening = does === 'everything' || does === 'requests' ? await listen(options, engines, { dispatcher, cache: queryCache, limiter, statistics, tracer }, closers) : null
   let stopping: Promise<void> | undefined
   const stop = async (lingerMs?: number) => {
     await listening?.drain(limits.drainMs, lingerMs)
     await closers.close()
   }
   return {
-    url: listening?.url ?? null, engines, limiter, statistics, metrics, invoke: call => invoke(dispatcher, call),
+    url: listening?.url ?? null, engines, limiter, statistics, metrics, tracer, invoke: call => invoke(dispatcher, call),
     take: connection => listening ? listening.take(connection) : connection.destroy(),
     stop: lingerMs => stopping ??= stop(lingerMs),
   }
 }
 
-async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter' | 'statistics'>, closers: Closers): Promise<Listening> {
+/** With an exporter where the environment names a collector; its packages are loaded only then. */
+async function tracerOf({ app, log, tracing }: BootOptions): Promise<Tracer> {
+  const exporter: TraceExporter | null = tracing !== false && isExportWanted(process.env) ? await (await import('./otlp-exporter.ts')).openOtlpExporter(app.name, log) : null
+  return new Tracer({ enabled: tracing, exporter })
+}
+
+async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter' | 'statistics' | 'tracer'>, closers: Closers): Promise<Listening> {
   let closing = false
   const listening = await ingress.listen({
     host: options.host, port: options.port, handedDown: options.handedDown, corsOrigins: app.options.corsOrigins ?? [],
     routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app, blobs),
     // What arrives while it drains is answered: only when the time for that is over is it refused.
-    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, uploads: acceptsUploads(app) ? createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
+    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, uploads: acceptsUploads(app) ? await createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
   })
   closers.add(() => { closing = true; return listening.close() })
   return listening
@@ -153,10 +173,10 @@ async function migrate(app: Application, { database }: Engines): Promise<void> {
   if (faults.length > 0) throw fault('DECLARATION_FAULT', `tables break the key rules:\n  - ${faults.join('\n  - ')}`)
 }
 
-interface BackgroundParts { readonly services: readonly string[]; readonly invalidation: Invalidation | null; readonly statistics: Statistics }
+interface BackgroundParts { readonly services: readonly string[]; readonly invalidation: Invalidation | null; readonly statistics: Statistics; readonly tracer: Tracer }
 
 async function startBackground({ app, topology, log }: BootOptions, engines: Engines, inner: BackgroundParts, closers: Closers): Promise<void> {
-  const { database, bus, queue, transport } = engines
+  const { database, bus, queue, rates, transport } = engines
   const options = { ...inner, app, database, bus, queue, transport, log, cdn: engines.cdn, concurrency: topology.ports.queue.concurrency }
   const consumers = await startConsumers(options)
   closers.add(() => consumers.stop())
@@ -166,13 +186,13 @@ async function startBackground({ app, topology, log }: BootOptions, engines: Eng
   closers.add(() => worker.stop(limits.drainMs))
   const scheduler = startScheduler(options)
   closers.add(() => scheduler.stop())
-  closers.add(every(60_000, async () => { await database.prune().catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
+  closers.add(every(60_000, async () => { await Promise.all([database.prune(), rates.prune()]).catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
 }
 
 async function invoke(dispatcher: Dispatcher, call: Parameters<Running['invoke']>[0]): Promise<unknown> {
   const answer = await dispatcher.dispatch({
     intent: call.intent, input: call.input, repeatable: false,
-    metadata: { timeoutMs: limits.jobDeadlineMs, traceparent: '00-00000000000000000000000000000001-0000000000000001-00', requestId: 'internal', caller: call.caller ?? null, depth: 0, priority: 'low' },
+    metadata: { timeoutMs: limits.jobDeadlineMs, traceparent: '', requestId: 'internal', caller: call.caller ?? null, depth: 0, priority: 'low' },
   })
-  return answer.output
+  return valueOf(answer.output)
 }

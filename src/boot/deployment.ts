@@ -14,18 +14,23 @@ import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { MetricRegistry } from '../base/metric-registry.ts'
 import { randomHex } from '../base/random.ts'
+import { openPostgresMeasurements } from '../drivers/postgres/measurements.ts'
 import { startPostgresServer } from '../drivers/postgres/server.ts'
 import { machineHere } from '../drivers/postgres/server-settings.ts'
 import { dataFolderLock, livingHolder } from '../drivers/process/data-folder.ts'
 import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
+import { Spares } from '../drivers/process/spare.ts'
+import type { Standby } from '../drivers/process/spare.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
 import { measureProcess } from '../runtime/process-metrics.ts'
 import { processCountOf } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
 import { startCdn } from './cdn.ts'
-import { loadTopology } from './load.ts'
-import { readPlan } from './planner.ts'
+import { engineMetrics } from './engine-metrics.ts'
+import type { EngineMetrics } from './engine-metrics.ts'
+import type { LogBook } from './log-book.ts'
+import { learnFrom } from './planner.ts'
 
 /** Beside this file, with its ending: .ts in a checkout, .js when published. */
 const processFile = fileURLToPath(new URL(`./process${path.extname(fileURLToPath(import.meta.url))}`, import.meta.url))
@@ -39,7 +44,21 @@ export interface DeploymentOptions {
   /** Overrides the topology's port. */
   readonly port?: number | undefined
   readonly log: Logger
+  /** Takes what the processes print; without it that goes where this process prints. */
+  readonly book?: LogBook
   readonly env?: Readonly<Record<string, string>>
+  /**
+   * The process that waits beside those that run, for a crash or a change: with the whole
+   * `application`, which a restart replaces too, or with the `framework` only, which a
+   * change of the application leaves good. None unless told otherwise.
+   */
+  readonly standby?: 'application' | 'framework'
+}
+
+/** The application's waits for a crash and need not be there soon; the framework's is for the next change. */
+const standbys: Readonly<Record<'application' | 'framework', Standby>> = {
+  application: { loads: 'application', pauseMs: 5_000 },
+  framework: { loads: 'framework', pauseMs: 300 },
 }
 
 export interface Deployment {
@@ -54,6 +73,9 @@ export interface Deployment {
   readonly orchestrator: Orchestrator
   /** What the supervisor measures of itself; null when nothing is measured. */
   readonly metrics: MetricRegistry | null
+  readonly engineMetrics: EngineMetrics
+  /** The log of all processes; null where nobody keeps one. */
+  readonly book: LogBook | null
   /** Whoever shows it may change the deployment: see adminTokenOf. */
   readonly adminToken: string
   /** Replaces every process, one at a time, by one that runs the source as it is now; no request fails. */
@@ -74,15 +96,28 @@ export async function deploy(options: DeploymentOptions): Promise<Deployment> {
 async function start(options: DeploymentOptions, closers: Closers): Promise<Deployment> {
   const lock = await dataFolderLock(options.dataFolder)
   closers.add(() => lock.release())
-  const topology = await loadTopology(options.topologyFile)
-  const [plan, databaseUrl, secret] = await Promise.all([
-    readPlan(options), databaseOf(topology, options, closers), secretOf(options.dataFolder),
-  ])
+  const { book } = options
+  book?.open(options.dataFolder)
+  closers.add(() => book?.close())
+  const spares = new Spares({ command: [processFile], log: options.log, pipesOutput: book !== undefined, env: {
+    ...options.env, TENFOLD_APP: options.appFile, TENFOLD_TOPOLOGY: options.topologyFile, TENFOLD_TOPOLOGY_NAME: options.topologyName, TENFOLD_DATA: options.dataFolder,
+  } })
+  closers.add(() => spares.dismiss())
+  // The processes of the topology load while Postgres starts; the first tells what the others are for.
+  const learning = learnFrom(spares.start('application'), options.appFile)
+  const topology = await learning.topology
+  for (let index = 1; index < processCountOf(topology, availableParallelism()); index++) spares.start('application')
+  const parts = [learning.plan, databaseOf(topology, options, closers), secretOf(options.dataFolder)] as const
+  // A Postgres that is just starting must be there to be stopped when there is no plan.
+  await Promise.allSettled(parts)
+  const [plan, databaseUrl, secret] = await Promise.all(parts)
   const port = options.port ?? topology.ports.ingress.port
-  const orchestrator = openProcessOrchestrator({ log: options.log })
+  const orchestrator = openProcessOrchestrator({ log: options.log, spares, onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
   closers.add(() => orchestrator.stop(limits.drainMs))
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
   if (metrics) closers.add(measureProcess(metrics))
+  const measurements = openPostgresMeasurements({ url: databaseUrl })
+  closers.add(() => measurements.close())
   let generation = 1
   const apply = () => orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
     name: process.name, replicas: process.replicas,
@@ -95,12 +130,19 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
     },
   })))
   await apply()
+  if (options.standby) spares.keep(standbys[options.standby])
   const cdnUrl = await startCdn(topology.ports.cdn, { plan, secret: Buffer.from(secret, 'hex'), origin: { host: options.host, port }, dataFolder: options.dataFolder, log: options.log }, closers)
   let stopping: Promise<void> | undefined
   return {
-    plan, topology, source: options, databaseUrl, orchestrator, metrics, url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
+    plan, topology, source: options, databaseUrl, orchestrator, book: book ?? null, metrics, engineMetrics: engineMetrics({ postgres: measurements }, options.log), url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
     // A spec with another generation is a changed one, which the orchestrator rolls.
-    restart: () => { generation++; return apply() },
+    restart: async () => {
+      generation++
+      if (options.standby !== 'framework') await spares.dismiss()
+      try { await apply() } finally {
+        if (options.standby && !stopping) spares.keep(standbys[options.standby])
+      }
+    },
     stop: () => stopping ??= closers.close(),
   }
 }

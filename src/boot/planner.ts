@@ -1,47 +1,41 @@
 /**
- * The plan, made in a process of its own that ends afterwards: the supervisor never imports
- * the application, and so stays small for as long as it runs.
+ * The topology and the plan, as a spare process tells them: the supervisor never imports
+ * the application, and so stays small for as long as it runs. The same process is then
+ * taken for the first of the plan, so that nothing is imported for the plan alone.
  */
-import { fork } from 'node:child_process'
-import { availableParallelism } from 'node:os'
-import { fileURLToPath } from 'node:url'
-import { errorTable, fault, isTenfoldError } from '../base/errors.ts'
-import type { ErrorCode } from '../base/errors.ts'
-import { planOf } from '../topology/plan.ts'
+import type { ChildProcess } from 'node:child_process'
+import { fault } from '../base/errors.ts'
+import type { ChildMessage } from '../drivers/process/orchestrator.ts'
 import type { Plan } from '../topology/plan.ts'
-import { loadApplication, loadTopology } from './load.ts'
+import type { Topology } from '../topology/topology.ts'
 
-export interface PlanSource {
-  readonly appFile: string
-  readonly topologyName: string
-  readonly topologyFile: string
+/** What the spare of an application tells, one after the other, while it loads. */
+export type Learnt = { readonly topology: Topology } | { readonly plan: Plan }
+
+export interface Learning {
+  /** Known first, before the application is imported. */
+  readonly topology: Promise<Topology>
+  readonly plan: Promise<Plan>
 }
 
-type Outcome = { readonly plan: Plan } | { readonly code: ErrorCode; readonly message: string }
-
-export async function readPlan({ appFile, topologyName, topologyFile }: PlanSource): Promise<Plan> {
-  const child = fork(fileURLToPath(import.meta.url), [appFile, topologyName, topologyFile], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-  const outcome = await new Promise<Outcome>((resolve, reject) => {
-    child.once('message', value => { resolve(value as Outcome) })
-    child.once('error', reject)
-    // What is no refusal of Tenfold has printed its own stack.
-    child.once('exit', code => { reject(fault('USAGE', `the application ${appFile} cannot be imported (exit code ${code}); see above`)) })
-  })
-  if ('plan' in outcome) return outcome.plan
-  throw fault(outcome.code in errorTable ? outcome.code : 'INTERNAL', outcome.message)
-}
-
-async function plan(appFile: string, topologyName: string, topologyFile: string): Promise<Outcome> {
-  try {
-    return { plan: planOf(await loadApplication(appFile), topologyName, await loadTopology(topologyFile), availableParallelism()) }
-  } catch (error) {
-    if (!isTenfoldError(error)) throw error
-    return { code: error.code, message: error.message }
+export function learnFrom(spare: ChildProcess, appFile: string): Learning {
+  const topology = Promise.withResolvers<Topology>()
+  const plan = Promise.withResolvers<Plan>()
+  const fail = (error: Error) => {
+    topology.reject(error)
+    plan.reject(error)
   }
-}
-
-if (import.meta.main) {
-  const outcome = await plan(process.argv[2]!, process.argv[3]!, process.argv[4]!)
-  // An application may keep handles open; its work here is done.
-  process.send!(outcome, () => { process.exit(0) })
+  // Whoever waits for one of them may never come to wait for the other.
+  for (const { promise } of [topology, plan]) promise.catch(() => {})
+  spare.on('message', message => {
+    const heard = message as ChildMessage
+    if (heard.type === 'failed') fail(fault('DECLARATION_FAULT', heard.reason))
+    if (heard.type !== 'learnt') return
+    const learnt = heard.answer as Learnt
+    if ('topology' in learnt) topology.resolve(learnt.topology)
+    else plan.resolve(learnt.plan)
+  })
+  spare.once('error', fail)
+  spare.once('exit', (code, signal) => fail(fault('DECLARATION_FAULT', `the application ${appFile} cannot be imported: its process ended with ${signal ?? `exit code ${code}`}; see its output above`)))
+  return { topology: topology.promise, plan: plan.promise }
 }

@@ -9,6 +9,7 @@ import { openHttpIngress } from '../drivers/http/ingress.ts'
 import { openMemoryBroadcast } from '../drivers/memory/broadcast.ts'
 import { openMemoryCache } from '../drivers/memory/cache.ts'
 import { openSerialisingTransport } from '../drivers/memory/serialising-transport.ts'
+import { openMemoryRates } from '../drivers/memory/rate.ts'
 import { openMemoryTransport } from '../drivers/memory/transport.ts'
 import { openPostgresBroadcast } from '../drivers/postgres/broadcast.ts'
 import { openPostgresBus } from '../drivers/postgres/bus.ts'
@@ -16,6 +17,7 @@ import { openPostgresDatabase } from '../drivers/postgres/database.ts'
 import { openPostgresInspection } from '../drivers/postgres/inspection.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
+import { openPostgresRates } from '../drivers/postgres/rate.ts'
 import type { Broadcast } from '../ports/broadcast.ts'
 import { openVarnishCdn } from '../drivers/varnish/cdn.ts'
 import type { Blobs } from '../ports/blobs.ts'
@@ -27,6 +29,7 @@ import type { Ingress } from '../ports/ingress.ts'
 import type { Inspection } from '../ports/inspection.ts'
 import type { Leases } from '../ports/lease.ts'
 import type { Queue } from '../ports/queue.ts'
+import type { Rates } from '../ports/rate.ts'
 import type { Transport } from '../ports/transport.ts'
 import type { FromEnvironment, Ports } from '../topology/topology.ts'
 import { cdnSecretOf } from './cdn.ts'
@@ -41,6 +44,7 @@ export interface Engines {
   readonly queue: Queue
   readonly bus: Bus
   readonly leases: Leases
+  readonly rates: Rates
   readonly transport: Transport
   readonly ingress: Ingress
   readonly blobs: Blobs
@@ -72,14 +76,19 @@ export function driversOf(ports: Ports, { databaseUrl, log, dataFolder, secret, 
     memory: () => openMemoryBroadcast(),
     postgres: () => openPostgresBroadcast({ url: databaseUrl, log }),
   }
+  const rates = {
+    memory: () => openMemoryRates(),
+    postgres: () => openPostgresRates({ url: databaseUrl, log }),
+  }
   return {
     database,
     cache: ports.cache.driver === 'none' ? null : openMemoryCache({ bytesMax: ports.cache.bytesMax }),
     broadcast: broadcasts[ports.broadcast.driver](),
     cdn: cdnOf(ports.cdn, secret, log),
     queue: openPostgresQueue({ url: databaseUrl, log, metrics }),
-    bus: openPostgresBus({ url: databaseUrl, log, metrics, onAppended: database.onAppended }),
+    bus: openPostgresBus({ url: databaseUrl, log, metrics, onAppended: database.onAppended, sender: database.sender }),
     leases: openPostgresLeases({ url: databaseUrl, log }),
+    rates: rates[ports.rate.driver](),
     transport: transports[ports.transport.driver](),
     ingress: openHttpIngress({ log, metrics }),
     blobs: openFilesystemBlobs({ folder: path.join(dataFolder, 'blobs') }),

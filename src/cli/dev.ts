@@ -1,24 +1,24 @@
 /**
  * `tenfold dev`: runs the application and restarts it when a file changes.
  *
- *   faulty ──change──▶ checked ──▶ serving ──change──▶ rolled ──▶ serving
- *                                     ▲                  │ it does not start
- *                                     └── the old version goes on ◀──┘
+ *   faulty ──change──▶ started ──▶ serving ──change──▶ rolled ──▶ serving
+ *      ▲ it does not start │          ▲                  │ it does not start
+ *      └───────────────────┘          └── the old version goes on ◀──┘
+ *
+ * The new version starts in a process that waits with the framework loaded.
  */
-import { spawn } from 'node:child_process'
 import { realpath } from 'node:fs/promises'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { isTenfoldError } from '../base/errors.ts'
+import type { ErrorCode } from '../base/errors.ts'
 import { createLogger } from '../base/log.ts'
+import { LogBook } from '../boot/log-book.ts'
 import { monotonicMs } from '../base/time.ts'
 import { appFileOf, appOption, dataFolderOf } from './command.ts'
 import type { Arguments, CliCommand } from './command.ts'
 import { serve, stopSignal } from './start.ts'
 import type { Serving } from './start.ts'
 import { watchFolder } from './watched-folder.ts'
-
-const mainFile = fileURLToPath(new URL(`./main${path.extname(fileURLToPath(import.meta.url))}`, import.meta.url))
 
 export const dev: CliCommand = {
   name: 'dev',
@@ -42,7 +42,7 @@ Environment: as of 'tenfold start'; LOG_LEVEL is warn unless it is set.`,
     const dataFolder = dataFolderOf()
     const folders = [dataFolder, await realpath(dataFolder).catch(() => dataFolder)]
     const watched = watchFolder(await realpath(path.dirname(appFile)), folders, ending.signal)
-    const session = new Session(given, appFile)
+    const session = new Session(given)
     try {
       for (let files: readonly string[] = []; !ending.signal.aborted;) {
         await session.update(files, ending.signal)
@@ -57,26 +57,26 @@ Environment: as of 'tenfold start'; LOG_LEVEL is warn unless it is set.`,
   },
 }
 
+/** What a change of the application can mend. */
+const mendable: ReadonlySet<ErrorCode> = new Set(['UNAVAILABLE', 'DECLARATION_FAULT', 'MIGRATION_FAULT', 'TOPOLOGY_REFUSED'])
+
 class Session {
   readonly #given: Arguments
-  readonly #appFile: string
+  readonly #book = new LogBook()
+  readonly #log = createLogger({ process: 'supervisor', destination: this.#book.supervisor })
   #serving: Serving | undefined
 
-  constructor(given: Arguments, appFile: string) {
-    this.#given = given
-    this.#appFile = appFile
-  }
+  constructor(given: Arguments) { this.#given = given }
 
   async update(files: readonly string[], signal: AbortSignal): Promise<void> {
     if (this.#serving) return this.#restart(this.#serving, files, signal)
-    // In a process of its own: here a module that has failed once would fail for ever.
-    if (!await this.#isGood()) return this.#say({ event: 'faulty', changed: files }, 'waiting for a change')
     try {
-      this.#serving = await serve(this.#given, createLogger())
+      this.#serving = await serve(this.#given, { log: this.#log, book: this.#book, standby: 'framework' })
     } catch (error) {
       // What a change of the application cannot mend (a port that is taken, say) ends the command.
-      if (!isTenfoldError(error) || error.code !== 'UNAVAILABLE') throw error
-      return this.#say({ event: 'faulty', changed: files, error: error.message }, `${error.message}\nwaiting for a change`)
+      if (!isTenfoldError(error) || !mendable.has(error.code)) throw error
+      process.stderr.write(`${error.message}\n`)
+      return this.#say({ event: 'faulty', changed: files, error: error.message }, 'waiting for a change')
     }
     this.#say({ event: 'ready', ...this.#serving.facts }, this.#serving.text)
   }
@@ -92,22 +92,7 @@ class Session {
       const note = files.some(file => file.startsWith('topologies')) ? '; a changed topology takes a new start' : ''
       return this.#say({ event: 'restarted', changed: files, tookMs }, `restarted in ${tookMs} ms (${names})${note}`)
     }
-    await this.#isGood()
     this.#say({ event: 'refused', changed: files, error: outcome.message }, `not restarted (${names}): ${outcome.message}\nthe version before goes on at ${facts.url}`)
-  }
-
-  /** Prints what is wrong with the application, on standard error. */
-  #isGood(): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [mainFile, 'check', '--app', this.#appFile], { stdio: ['ignore', 'pipe', 'inherit'] })
-      let output = ''
-      child.stdout.on('data', (data: Buffer) => { output += data.toString() })
-      child.on('error', reject)
-      child.on('close', code => {
-        if (code !== 0) process.stderr.write(output)
-        resolve(code === 0)
-      })
-    })
   }
 
   #say(facts: object, text: string): void {

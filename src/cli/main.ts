@@ -10,12 +10,13 @@ import { dev } from './dev.ts'
 import { doctor } from './doctor.ts'
 import { init } from './init.ts'
 import { load } from './load.ts'
+import { logs } from './logs.ts'
 import { migrate } from './migrate.ts'
 import { restart } from './restart.ts'
 import { seed } from './seed.ts'
 import { start } from './start.ts'
 
-export const commands: readonly CliCommand[] = [init, dev, start, restart, console, check, migrate, seed, client, load, doctor, advise]
+export const commands: readonly CliCommand[] = [init, dev, start, restart, console, check, migrate, seed, client, load, doctor, advise, logs]
 
 export function helpOf(command?: CliCommand): string {
   if (command) return `tenfold ${command.name}: ${command.summary}\n\n${command.help}\n  --json            print the result as JSON\n  --help            this text`

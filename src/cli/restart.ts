@@ -1,6 +1,6 @@
 /** `tenfold restart`: the running deployment replaces its processes, one at a time, while it serves. */
-import http from 'node:http'
 import { fault } from '../base/errors.ts'
+import { nodeHttp } from '../base/node-http.ts'
 import { readAdminToken } from '../boot/deployment.ts'
 import { dataFolderOf, portOf, print } from './command.ts'
 import type { CliCommand } from './command.ts'
@@ -32,7 +32,7 @@ Environment: ADMIN_PORT (4000) and TENFOLD_DATA (.tenfold) of the deployment.`,
 /** Not fetch: that gives up after five minutes, and many processes may take longer. */
 function post(port: number, path: string, token: string): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const request = http.request({ host: '127.0.0.1', port, path, method: 'POST', headers: { authorization: `Bearer ${token}` } }, response => {
+    const request = nodeHttp.request({ host: '127.0.0.1', port, path, method: 'POST', headers: { authorization: `Bearer ${token}` } }, response => {
       let text = ''
       response.setEncoding('utf8').on('data', chunk => { text += chunk }).on('error', reject)
       response.on('end', () => {

@@ -3,8 +3,9 @@ import { createLogger } from '../base/log.ts'
 import type { Logger } from '../base/log.ts'
 import { startAdminServer } from '../admin/server.ts'
 import { deploy } from '../boot/deployment.ts'
-import type { Deployment } from '../boot/deployment.ts'
+import type { Deployment, DeploymentOptions } from '../boot/deployment.ts'
 import { findTopology } from '../boot/load.ts'
+import { LogBook } from '../boot/log-book.ts'
 import { appFileOf, appOption, dataFolderOf, portOf, print } from './command.ts'
 import type { Arguments, CliCommand } from './command.ts'
 
@@ -19,14 +20,16 @@ SIGTERM and Ctrl-C finish what runs and stop.
 
 The console is the page at the admin port: docs/console.md.
 
-Environment: PORT (3000), ADMIN_PORT (4000), HOST (127.0.0.1), TENFOLD_DATA (.tenfold), LOG_LEVEL (info);
-ADMIN_HOST (127.0.0.1), elsewhere the token that 'tenfold console' prints is asked for; ADMIN_LOGIN=always:
-on loopback too.`,
+Environment: PORT (3000), ADMIN_PORT (4000), HOST (127.0.0.1), TENFOLD_DATA (.tenfold), LOG_LEVEL (info),
+TENFOLD_STANDBY (on): 'off' saves the memory of the process that waits to replace one that crashes.
+ADMIN_HOST (127.0.0.1): elsewhere the console asks for the token that 'tenfold console' prints;
+ADMIN_LOGIN=always: on loopback too.`,
   options: { ...appOption, topology: { type: 'string', default: '1-monolith' } },
   async run(given) {
-    const log = createLogger()
+    const book = new LogBook()
+    const log = createLogger({ process: 'supervisor', destination: book.supervisor })
     const stopping = stopSignal()
-    const serving = await serve(given, log)
+    const serving = await serve(given, { log, book, standby: process.env.TENFOLD_STANDBY === 'off' ? undefined : 'application' })
     print(given, serving.facts, serving.text)
     const signal = await stopping
     log.info({ signal }, 'stopping')
@@ -47,13 +50,15 @@ export interface Serving {
   stop(): Promise<void>
 }
 
+export interface ServeOptions { readonly log: Logger; readonly book: LogBook; readonly standby: DeploymentOptions['standby'] }
+
 /** Deploys what the options name, with its admin port. */
-export async function serve(given: Arguments, log: Logger): Promise<Serving> {
+export async function serve(given: Arguments, { log, book, standby }: ServeOptions): Promise<Serving> {
   const appFile = appFileOf(given)
   const { name, file } = await findTopology(appFile, String(given.values.topology))
   const deployment = await deploy({
     appFile, topologyName: name, topologyFile: file, dataFolder: dataFolderOf(),
-    host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log,
+    host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log, book, standby,
   })
   const admin = await startAdminServer(deployment, portOf('ADMIN_PORT') ?? 4000, { host: process.env.ADMIN_HOST || undefined, login: process.env.ADMIN_LOGIN === 'always' }).catch(async (error: unknown) => {
     await deployment.stop()

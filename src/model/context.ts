@@ -3,6 +3,7 @@
  * its own service, the caller, time, calls to other services, events and jobs.
  */
 import type { Kysely } from 'kysely'
+import type { JsonText } from '../base/json-text.ts'
 import type { Logger } from '../base/log.ts'
 import type { Caller } from '../ports/transport.ts'
 import type { Command } from './command.ts'
@@ -29,6 +30,8 @@ interface ReadingContext<Tables> {
   readonly requestId: string
   /** Calls a query of any service. */
   call<I, O>(intent: Query<I, O>, input: I): Promise<O>
+  /** The same, its answer as a text: to be put into another one. */
+  callText<I, O>(intent: Query<I, O>, input: I): Promise<JsonText<O>>
   /** The owner of a value claimed within this service, or null. */
   claimed(scope: string, value: string): Promise<string | null>
   /** The bucket of a key, for rows that are not written through the context's own key. */

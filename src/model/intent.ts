@@ -5,6 +5,7 @@
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { Caller, Priority } from '../ports/transport.ts'
+import type { Rate } from './rate.ts'
 import type { Service } from './service.ts'
 
 export type Schema<Input = unknown, Output = Input> = StandardSchemaV1<Input, Output>
@@ -38,6 +39,8 @@ export interface Policy {
   readonly priority?: Priority
   /** What one call costs in units of a plain read. Default 1. */
   readonly cost?: number
+  /** How often it may be called over HTTP. Default: as often as the limiter lets pass. */
+  readonly rate?: Rate
 }
 
 export type HttpRoute = `${'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'} /${string}`

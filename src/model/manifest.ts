@@ -15,6 +15,7 @@ import type { Auth, Declared, HttpRoute, Kind, Schema } from './intent.ts'
 import type { Job } from './job.ts'
 import type { Projection } from './projection.ts'
 import type { Query } from './query.ts'
+import { rateFaults } from './rate.ts'
 
 export interface ManifestIntent {
   readonly name: string
@@ -126,7 +127,8 @@ function intentFaults(app: Application, intent: Declared): string[] {
   }
   if (intent.kind === 'query') faults.push(...cachingFaults(intent as Query).map(one => `${at}: ${one}`))
   if (intent.kind === 'query' || intent.kind === 'command') {
-    const { auth, http, input, output } = (intent as Query | Command).definition
+    const { auth, http, input, output, rate } = (intent as Query | Command).definition
+    if (rate) faults.push(...[...rateFaults(rate), ...http ? [] : ['has a rate but no route; calls over HTTP are what it counts: add http, or take the rate out']].map(one => `${at}: ${one}`))
     if (auth && auth !== 'none' && !app.options.authenticate) faults.push(`${at}: auth is '${auth}' but the application has no authenticate; add it to application()`)
     if (http) for (const [label, schema] of [['input', input], ['output', output]] as const) if (!isSchema(schema)) faults.push(`${at}: ${label} is not a Standard Schema; use for instance z.object({…})`)
   }

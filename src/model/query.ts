@@ -1,4 +1,5 @@
 /** A query reads; it has a key, or is declared `scatter` and may look at every bucket. */
+import type { JsonText } from '../base/json-text.ts'
 import type { QueryContext } from './context.ts'
 import type { Accepted, Auth, Declared, HttpRoute, Key, Parsed, Policy, Schema, UserOf } from './intent.ts'
 import type { Freshness } from './freshness.ts'
@@ -22,7 +23,8 @@ export interface QueryDefinition<Tables, I extends Schema, O extends Schema, A e
   /** What the answer shows; invalidating one of them forgets it. `output` is null when there was no such thing. */
   tags?(input: Parsed<I>, facts: { readonly user: UserOf<A>; readonly output: Parsed<O> | null }): readonly string[]
   readonly summary?: string
-  run(context: QueryContext<Tables, UserOf<A>>, input: Parsed<I>): Promise<Accepted<O>> | Accepted<O>
+  /** A `JsonText` is passed on as it is; of those, only samples are checked against `output`. */
+  run(context: QueryContext<Tables, UserOf<A>>, input: Parsed<I>): Promise<Accepted<O> | JsonText<Accepted<O>>> | Accepted<O> | JsonText<Accepted<O>>
 }
 
 export interface Query<I = unknown, O = unknown> extends Declared<'query'> {

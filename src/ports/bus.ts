@@ -22,6 +22,8 @@ export interface Subscription {
   readonly attemptsMax: number
   /** Delay before another try of a failed message: base doubled each time up to cap, in milliseconds. */
   readonly backoff: { readonly baseMs: number; readonly capMs: number }
+  /** A message may wait so long for others to come along; not while somebody waits for it (caughtUp). Default: a few milliseconds. */
+  readonly gatherMs?: number
   handle(batch: readonly Message[]): Promise<void>
 }
 

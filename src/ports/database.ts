@@ -71,6 +71,10 @@ export interface Transaction extends Session {
   firstSeen(consumer: string, messages: readonly Pick<Message, 'id' | 'bucket'>[]): Promise<Set<string>>
   /** Puts messages into the outbox. */
   append(messages: readonly Message[]): Promise<void>
+  /** What follows belongs to this bucket: for deliveries of several keys that commit together. Not in a projection's transaction. */
+  enter(bucket: number): void
+  /** Asked for before the end: a position that covers this transaction, taken right behind COMMIT; null when it could not be had. Never resolves when nothing commits. */
+  committed(): Promise<Position | null>
 }
 
 export interface TransactionScope {

@@ -30,18 +30,18 @@ export interface ProcessState {
   readonly startedAtMs: number
 }
 
-/** What a process can be asked: its counts per intent, its metrics. */
-export type Question = 'statistics' | 'metrics'
-
 export interface ProcessAnswer {
   readonly name: string
   readonly replica: number
   readonly answer: unknown
 }
 
+export type Question = 'statistics' | 'metrics' | 'traces'
+
 export interface Orchestrator {
   apply(processes: readonly ProcessSpec[]): Promise<void>
   observe(): readonly ProcessState[]
-  ask(question: Question): Promise<readonly ProcessAnswer[]>
+  /** The payload is plain data, for the process that answers. */
+  ask(question: Question, payload?: unknown): Promise<readonly ProcessAnswer[]>
   stop(graceMs: number): Promise<void>
 }

@@ -20,6 +20,8 @@ export interface Job {
   readonly runAtMs?: number | undefined
   readonly attemptsMax: number
   readonly serial?: string | undefined
+  /** Carried along for traces: W3C traceparent. */
+  readonly traceparent?: string | undefined
 }
 
 export interface Attempt {

@@ -3,6 +3,7 @@
  *
  * Contract
  * - The input and the answer are JSON values; the callee sees an equal value, never the same object it could change for the caller.
+ *   An answer may be a JsonText, which arrives as such or as the value it says.
  * - The same holds for the caller in the metadata. An input that JSON cannot carry is INVALID_INPUT.
  * - A refusal of the callee arrives as a TenfoldError with the same code, message, fields, issues and retryAfterMs.
  * - Anything else that the callee throws, and an output that JSON cannot carry, arrives as INTERNAL:

@@ -6,6 +6,7 @@
  * with the entity tag: what they keep, nobody can make them forget.
  */
 import { cacheTagHeader } from '../base/cache-tag.ts'
+import { jsonOf } from '../base/json-text.ts'
 import { limits } from '../base/limits.ts'
 import { now } from '../base/time.ts'
 import { missingMsDefault } from '../model/freshness.ts'
@@ -28,7 +29,7 @@ export function success({ status, isCommand }: Target, output: unknown, facts: A
   const headers: Record<string, string> = { 'x-request-id': facts.requestId, 'cache-control': 'no-store' }
   if (!isEmpty) headers['content-type'] = 'application/json; charset=utf-8'
   addToken(headers, isCommand, facts)
-  return { status, headers, body: isEmpty ? null : JSON.stringify(output) }
+  return { status, headers, body: isEmpty ? null : jsonOf(output)! }
 }
 
 /** A kept answer; 304 when the client has it already. */

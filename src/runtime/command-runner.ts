@@ -15,6 +15,7 @@ import type { DispatcherOptions, Outcome } from './dispatcher.ts'
 import { writingContext } from './execution.ts'
 import type { Execution } from './execution.ts'
 import { parse, parseOwn } from './schema.ts'
+import type { Span } from './span.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 
 export class CommandRunner {
@@ -24,7 +25,7 @@ export class CommandRunner {
     this.#options = options
   }
 
-  async run(intent: Command, call: Call, deadline: Deadline): Promise<Outcome> {
+  async run(intent: Command, call: Call, deadline: Deadline, span: Span): Promise<Outcome> {
     const { definition } = intent
     const { metadata } = call
     // Who calls comes first: a stranger learns nothing about what an input should look like.
@@ -33,7 +34,7 @@ export class CommandRunner {
     const input = parsed instanceof Promise ? await parsed : parsed
     const key = routed((definition.key as (input: unknown, caller: unknown) => Key)(input, { user }))
     const scope = { service: intent.service.name, bucket: key.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
-    const work = new UnitOfWork(this.#options, scope, key.key, metadata.traceparent)
+    const work = new UnitOfWork(this.#options, scope, key.key, span)
     try {
       const memory = metadata.idempotencyKey ? new Memory(intent, call, user?.id) : null
       const remembered = memory && await (await work.transaction()).recall(memory.scope, memory.key)
@@ -42,9 +43,9 @@ export class CommandRunner {
         if (remembered.fingerprint !== memory.fingerprint) throw fault('IDEMPOTENCY_MISMATCH')
         return { output: remembered.answer, kept: null, token: await this.#options.session.tokenAfterWrite(metadata.token) }
       }
-      const output = await this.#handle(intent, { intent, metadata, user, deadline, bucket: key.bucket }, work, input)
+      const output = await this.#handle(intent, { intent, metadata, user, deadline, bucket: key.bucket, span }, work, input)
       if (memory) await (await work.transaction()).remember(memory.scope, memory.key, { fingerprint: memory.fingerprint, answer: output ?? null })
-      return await this.#acknowledge(work, output, metadata.token)
+      return await this.#acknowledge(work, output, metadata.token, span)
     } catch (error) {
       await work.abandon(error)
       throw error
@@ -60,13 +61,16 @@ export class CommandRunner {
     return output
   }
 
-  async #acknowledge(work: UnitOfWork, output: unknown, token: string | undefined): Promise<Outcome> {
+  async #acknowledge(work: UnitOfWork, output: unknown, token: string | undefined, span: Span): Promise<Outcome> {
     if (this.#options.acknowledgeAfterCommit === false) {
       void work.finish().catch(() => {})
       return { output, kept: null, token }
     }
+    // Should nothing have begun yet, the position is asked for afterwards.
+    const committed = work.begun ? work.committed() : null
+    committed?.catch(() => {})
     if (!await work.finish()) return { output, kept: null, token }
-    const [newToken] = await Promise.all([this.#options.session.tokenAfterWrite(token), work.spread()])
+    const [newToken] = await Promise.all([span.begin('position', 'log').around(this.#options.session.tokenAfterWrite(token, await committed)), work.spread()])
     return { output, kept: null, token: newToken }
   }
 }

@@ -1,26 +1,22 @@
 /**
- * Runs what reacts to events: each subscription in a transaction of its own under its
- * key, each projection a batch at a time. The inbox, in the same transaction, makes a
- * second delivery have no second effect (I3).
+ * Runs what reacts to events: subscriptions by `delivery.ts`, each projection a batch at a
+ * time. The inbox, in the same transaction, makes a second delivery have no second effect (I3).
  */
 import { limits } from '../base/limits.ts'
-import { randomHex } from '../base/random.ts'
 import { monotonicMs } from '../base/time.ts'
 import type { Application } from '../model/app.ts'
 import type { Delivered, Event, Subscription } from '../model/event.ts'
-import type { Key } from '../model/intent.ts'
-import { routed } from '../model/key.ts'
 import type { Projection } from '../model/projection.ts'
 import type { Bus, Subscribed, Subscription as BusSubscription } from '../ports/bus.ts'
 import type { Cdn } from '../ports/cdn.ts'
 import type { Message } from '../ports/database.ts'
-import { Deadline } from './deadline.ts'
-import { projectionContext, writingContext } from './execution.ts'
-import type { Execution, Surroundings } from './execution.ts'
+import { deliver, observed } from './delivery.ts'
+import { projectionContext } from './execution.ts'
+import type { Surroundings } from './execution.ts'
 import type { Invalidation } from './invalidation.ts'
-import { invalidatedMessage, invalidatedNameOf } from './invalidation.ts'
-import { traceparentFrom } from './trace.ts'
-import { UnitOfWork } from './unit-of-work.ts'
+import { invalidatedMessage, invalidatedNameOf, tagsIn } from './invalidation.ts'
+import type { Span } from './span.ts'
+import { tracedTransaction } from './traced-transaction.ts'
 
 export interface ConsumersOptions extends Surroundings {
   readonly app: Application
@@ -31,8 +27,6 @@ export interface ConsumersOptions extends Surroundings {
   readonly services: readonly string[]
 }
 
-/** How many keys of a batch are handled at the same time. */
-const lanes = 4
 const backoff = { baseMs: 50, capMs: 5_000 }
 
 export async function startConsumers(options: ConsumersOptions): Promise<Subscribed> {
@@ -42,7 +36,7 @@ export async function startConsumers(options: ConsumersOptions): Promise<Subscri
     const policy = { consumer: intent.name, attemptsMax: limits.eventAttemptsMax, backoff }
     if (intent.kind === 'subscription') {
       const subscription = intent as Subscription
-      running.push(await options.bus.subscribe({ ...policy, names: [subscription.definition.on.name], handle: batch => handleByKey(options, subscription, batch) }))
+      running.push(await options.bus.subscribe({ ...policy, names: [subscription.definition.on.name], handle: batch => deliver(options, subscription, batch) }))
     }
     if (intent.kind === 'projection') {
       const projection = intent as Projection
@@ -58,58 +52,17 @@ export async function startConsumers(options: ConsumersOptions): Promise<Subscri
 function repeatedInvalidation({ app, cdn }: ConsumersOptions, invalidation: Invalidation): BusSubscription {
   return {
     consumer: 'tenfold.invalidation', names: app.services.map(one => invalidatedNameOf(one.name)), attemptsMax: Number.MAX_SAFE_INTEGER, backoff,
-    handle: async batch => {
-      const tags = [...new Set(batch.flatMap(({ payload }) => (payload as { tags: string[] }).tags))]
-      await Promise.all([invalidation.spread(tags), cdn?.purge(tags)])
-    },
+    // A CDN hears of it here alone; processes have mostly heard of it before.
+    gatherMs: cdn ? 10 : 200,
+    handle: async batch => { await Promise.all([invalidation.repeat(batch), cdn?.purge(tagsIn(batch))]) },
   }
 }
 
-async function measured({ statistics }: Surroundings, intent: Subscription | Projection, messages: number, handle: () => Promise<void>): Promise<void> {
+async function measured({ statistics }: Surroundings, intent: Projection, messages: number, handle: () => Promise<void>): Promise<void> {
   const meter = statistics.meterOf(intent)
   if (!meter) return handle()
   await meter.measure(handle())
   meter.messages?.add(messages)
-}
-
-async function handleByKey(options: ConsumersOptions, intent: Subscription, batch: readonly Message[]): Promise<void> {
-  const byKey = Map.groupBy(batch, message => message.key)
-  const queue = [...byKey.values()]
-  const lane = async () => {
-    for (let messages = queue.shift(); messages; messages = queue.shift()) {
-      for (const message of messages) await measured(options, intent, 1, () => handleOne(options, intent, message))
-    }
-  }
-  const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, queue.length) }, lane))
-  const failed = results.find(result => result.status === 'rejected')
-  if (failed) throw failed.reason
-}
-
-async function handleOne(options: ConsumersOptions, intent: Subscription, message: Message): Promise<void> {
-  const key = intent.definition.key as ((payload: unknown) => Key) | undefined
-  const target = key ? routed(key(message.payload)) : { key: message.key, bucket: message.bucket }
-  const deadline = new Deadline(limits.commandDeadlineMs)
-  const traceparent = traceparentFrom(message.traceparent)
-  const scope = { service: intent.service.name, bucket: target.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
-  const work = new UnitOfWork(options, scope, target.key, traceparent)
-  const execution: Execution = { intent, deadline, bucket: target.bucket, user: null, metadata: metadataFor(message, traceparent, deadline) }
-  try {
-    const fresh = await (await work.transaction()).firstSeen(intent.name, [{ id: message.id, bucket: target.bucket }])
-    if (fresh.has(message.id)) {
-      const run = intent.definition.run as (context: unknown, event: Delivered) => Promise<void>
-      await deadline.race(run(writingContext(options, execution, work), message))
-    }
-    await work.finish()
-    await work.spread()
-  } catch (error) {
-    await work.abandon(error)
-    throw error
-  }
-}
-
-/** A delivery calls others under an idempotency key of its own, so that a second one repeats nothing. */
-export function metadataFor(message: Pick<Message, 'id'>, traceparent: string, deadline: Deadline): Execution['metadata'] {
-  return { timeoutMs: deadline.remainingMs(), traceparent, requestId: randomHex(8), caller: null, idempotencyKey: message.id, depth: 1, priority: 'low' }
 }
 
 interface EventBatch { readonly all: readonly Delivered[]; of(event: Event): readonly Delivered[] }
@@ -118,18 +71,26 @@ interface RunnableProjection {
   invalidates?(batch: EventBatch): readonly string[]
 }
 
-async function project(options: ConsumersOptions, intent: Projection, batch: readonly Message[]): Promise<void> {
+function project(options: ConsumersOptions, intent: Projection, batch: readonly Message[]): Promise<void> {
+  const span = options.tracer.consume('batch', intent.name, batch.map(one => one.traceparent))
+  span.facts = { from: intent.definition.on.map(event => event.name).join(' '), messages: batch.length }
+  return observed(options, span, () => projectBatch(options, intent, batch, span))
+}
+
+async function projectBatch(options: ConsumersOptions, intent: Projection, batch: readonly Message[], span: Span): Promise<void> {
   const scope = { service: intent.service.name, bucket: null, deadlineMonotonicMs: monotonicMs() + limits.commandDeadlineMs }
   const { run, invalidates } = intent.definition as unknown as RunnableProjection
-  const tags = await options.database.transaction(scope, async transaction => {
+  const invalidated = await tracedTransaction(options.database, scope, span, async transaction => {
     const fresh = await transaction.firstSeen(intent.name, batch)
     const all: Delivered[] = batch.filter(message => fresh.has(message.id))
-    if (all.length === 0) return []
+    if (all.length === 0) return null
     const batchOfEvents: EventBatch = { all, of: event => all.filter(one => one.name === event.name) }
-    await run(projectionContext(options, intent, transaction), batchOfEvents)
-    const tags = options.invalidation ? invalidates?.(batchOfEvents) ?? [] : []
-    if (tags.length > 0) await transaction.append([invalidatedMessage(intent.service.name, all[0]!.bucket, tags)])
-    return tags
+    await run(projectionContext(options, intent, transaction, span), batchOfEvents)
+    const tags = options.invalidation ? [...new Set(invalidates?.(batchOfEvents))] : []
+    if (tags.length === 0) return null
+    const message = invalidatedMessage(intent.service.name, all[0]!.bucket, tags, span.traceparent)
+    await transaction.append([message])
+    return { tags, message }
   })
-  if (tags.length > 0) await options.invalidation!.spread(tags)
+  if (invalidated) await span.begin('invalidate', intent.service.name).around(options.invalidation!.spread(invalidated.tags, [invalidated.message.id]))
 }

@@ -21,6 +21,7 @@ import type { Kept, QueryCache } from './query-cache.ts'
 import { QueryRunner } from './query-runner.ts'
 import { isRetryable, RetryBudget, withRetries } from './retry.ts'
 import type { Session } from './session.ts'
+import type { Span } from './span.ts'
 import type { Statistics } from './statistics.ts'
 
 export interface DispatcherOptions extends Surroundings {
@@ -41,39 +42,44 @@ export class Dispatcher {
   readonly #commands: CommandRunner
   readonly #statistics: Statistics
   readonly #budget = new RetryBudget()
+  readonly #tracer: DispatcherOptions['tracer']
 
   constructor(options: DispatcherOptions) {
     this.#intents = options.app.intents
     this.#statistics = options.statistics
+    this.#tracer = options.tracer
     this.#queries = new QueryRunner(options)
     this.#commands = new CommandRunner(options)
   }
 
   /** Runs a call; rejects with a TenfoldError, or with whatever a programming error threw. */
   async dispatch(call: Call): Promise<Answer> {
-    const outcome = await this.answer(call)
-    return { output: outcome.kept ? outputOf(outcome.kept) : outcome.output, token: outcome.token }
+    const span = this.#tracer.receive(call.intent, call.metadata.traceparent)
+    return this.#tracer.run(span, async () => {
+      const outcome = await this.answer(call, span)
+      return { output: outcome.kept ? outputOf(outcome.kept) : outcome.output, token: outcome.token }
+    })
   }
 
-  /** Like `dispatch`; a kept answer stays serialised. */
-  answer(call: Call): Promise<Outcome> {
+  /** Like `dispatch`, under a span that is there already; a kept answer stays serialised. */
+  answer(call: Call, span: Span): Promise<Outcome> {
     const intent = this.#intents.get(call.intent)
     if (!intent || (intent.kind !== 'query' && intent.kind !== 'command')) return Promise.reject(fault('NOT_FOUND', `there is no query or command '${call.intent}'`))
     const meter = this.#statistics.meterOf(intent)
-    return meter ? measured(meter, this.#run(intent, call, meter)) : this.#run(intent, call, null)
+    return meter ? measured(meter, this.#run(intent, call, span, meter)) : this.#run(intent, call, span, null)
   }
 
-  #run(intent: Declared, call: Call, meter: IntentMeter | null): Promise<Outcome> {
+  #run(intent: Declared, call: Call, span: Span, meter: IntentMeter | null): Promise<Outcome> {
     const deadline = new Deadline(call.metadata.timeoutMs)
-    const work = (): Promise<Outcome> => intent.kind === 'query'
-      ? this.#queries.run(intent as Query, call, deadline)
-      : this.#commands.run(intent as Command, call, deadline)
+    const run = (under: Span): Promise<Outcome> => intent.kind === 'query'
+      ? this.#queries.run(intent as Query, call, deadline, under)
+      : this.#commands.run(intent as Command, call, deadline, under)
     if (call.metadata.depth > 0) {
       try { assertDepth(call.metadata, limits.callDepthMax); deadline.check() } catch (error) { return Promise.reject(error as Error) }
-      return deadline.race(work())
+      return deadline.race(run(span))
     }
     const mayRetry = (error: unknown) => isRetryable(error) || (call.repeatable && isTenfoldError(error) && error.code === 'OUTCOME_UNKNOWN')
-    return deadline.race(withRetries(this.#budget, deadline.atMonotonicMs, mayRetry, work, meter?.retries))
+    return deadline.race(withRetries(this.#budget, deadline.atMonotonicMs, mayRetry, attempt => attempt === 1 ? run(span) : again(span, attempt, run), meter?.retries))
   }
 }
 
@@ -88,4 +94,11 @@ async function measured(meter: IntentMeter, work: Promise<Outcome>): Promise<Out
     meter.failed(error, startedAtMs)
     throw error
   }
+}
+
+/** What a further attempt does is told from what the one before did. */
+function again(span: Span, attempt: number, run: (under: Span) => Promise<Outcome>): Promise<Outcome> {
+  const under = span.begin('attempt', span.about)
+  under.count = attempt
+  return under.around(run(under))
 }

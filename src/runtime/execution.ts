@@ -4,6 +4,7 @@
  */
 import type { Kysely } from 'kysely'
 import { fault } from '../base/errors.ts'
+import { JsonText, jsonOf, valueOf } from '../base/json-text.ts'
 import { newId } from '../base/id.ts'
 import type { Logger } from '../base/log.ts'
 import { now } from '../base/time.ts'
@@ -16,8 +17,10 @@ import type { Deadline } from './deadline.ts'
 import type { Invalidation } from './invalidation.ts'
 import { kyselyOver, sqlOver } from './sql.ts'
 import type { RunStatement } from './sql.ts'
+import type { Span } from './span.ts'
 import type { RunStatistics, Statistics } from './statistics.ts'
-import { traceIdOf } from './trace.ts'
+import { tracedStatement } from './traced-transaction.ts'
+import type { Tracer } from './tracer.ts'
 import type { UnitOfWork } from './unit-of-work.ts'
 
 export interface Surroundings {
@@ -27,6 +30,7 @@ export interface Surroundings {
   readonly invalidation: Invalidation | null
   readonly log: Logger
   readonly statistics: Statistics
+  readonly tracer: Tracer
 }
 
 /** One run of one intent. */
@@ -37,6 +41,10 @@ export interface Execution {
   readonly user: Caller | null
   readonly deadline: Deadline
   readonly bucket: number | null
+  /** Where several deliveries commit together: whether one of them called another intent. */
+  readonly together?: { called: boolean }
+  /** What happens in this run is written down under it. */
+  readonly span: Span
 }
 
 /** What every context shares. Getters keep the unused parts free. */
@@ -64,7 +72,7 @@ class BaseContext {
     this.requestId = execution.metadata.requestId
     this.#statistics = surroundings.statistics.begin(execution.intent)
     this.sql = sqlOver(run, this.#statistics)
-    this.claimed = (scope, value) => surroundings.database.claimed(execution.intent.service.name, scope, value)
+    this.claimed = (scope, value) => execution.span.begin('claim', scope).around(surroundings.database.claimed(execution.intent.service.name, scope, value))
   }
 
   get db(): Kysely<unknown> {
@@ -74,33 +82,48 @@ class BaseContext {
   get now(): Date { return new Date(this.#startedAtMs) }
 
   get log(): Logger {
-    const { metadata, intent } = this.#execution
-    return this.#log ??= this.#surroundings.log.child({ intent: intent.name, requestId: metadata.requestId, traceId: traceIdOf(metadata.traceparent) })
+    const { metadata, intent, span } = this.#execution
+    return this.#log ??= this.#surroundings.log.child({ intent: intent.name, requestId: metadata.requestId, traceId: span.trace.traceId, spanId: span.id })
   }
 
   get signal(): AbortSignal { return this.#execution.deadline.signal }
 
   bucketOf(key: Key): number { return routed(key).bucket }
 
-  async call(target: Declared, input: unknown): Promise<unknown> {
-    const { metadata, deadline } = this.#execution
+  async call(target: Declared, input: unknown): Promise<unknown> { return valueOf(await this.#ask(target, input)) }
+
+  async callText(target: Declared, input: unknown): Promise<JsonText> {
+    const output = await this.#ask(target, input)
+    return output instanceof JsonText ? output : new JsonText(jsonOf(output) ?? 'null')
+  }
+
+  async #ask(target: Declared, input: unknown): Promise<unknown> {
+    const { metadata, deadline, together } = this.#execution
+    const { transport, tracer } = this.#surroundings
+    if (together) {
+      together.called = true
+      throw new Error('a delivery that calls others has a transaction of its own')
+    }
     if (!target.name) throw new Error('the called intent is not exported by a service of this application')
     this.#statistics.call(target.name)
     const isCommand = target.kind === 'command'
     const idempotencyKey = isCommand ? `${metadata.idempotencyKey ?? metadata.requestId}/${this.#calls++}` : undefined
-    const answer = await this.#surroundings.transport.call({
+    const span = this.#execution.span.begin('call', target.name)
+    const answered = tracer.calls(span)
+    const answer = await span.around(transport.call({
       intent: target.name, input, repeatable: true,
-      metadata: { ...metadata, idempotencyKey, depth: metadata.depth + 1, timeoutMs: deadline.remainingMs() },
-    })
+      metadata: { ...metadata, idempotencyKey, depth: metadata.depth + 1, timeoutMs: deadline.remainingMs(), traceparent: span.traceparent },
+    })).finally(answered)
     return answer.output
   }
 }
 
 export function queryContext(surroundings: Surroundings, execution: Execution): QueryContext {
   const service = execution.intent.service.name
+  const { span, deadline, intent } = execution
   const run: RunStatement = statement => {
-    execution.deadline.check()
-    return surroundings.database.query(service, statement)
+    deadline.check()
+    return tracedStatement(span, intent.name, statement, surroundings.database.query(service, statement))
   }
   return new BaseContext(surroundings, execution, run) as unknown as QueryContext
 }
@@ -126,14 +149,14 @@ export function writingContext(surroundings: Surroundings, execution: Execution,
 }
 
 /** A projection writes rows of many keys of one shard: no bucket is given, each row names its own. */
-export function projectionContext(surroundings: Surroundings, intent: Declared, transaction: Transaction): ProjectionContext {
+export function projectionContext(surroundings: Surroundings, intent: Declared, transaction: Transaction, span: Span): ProjectionContext {
   const run: RunStatement = statement => transaction.query(statement)
   const statistics = surroundings.statistics.begin(intent)
   let db: Kysely<unknown> | undefined
   return {
     get db() { return db ??= kyselyOver(run, statistics, null, []) },
     sql: sqlOver(run, statistics),
-    log: surroundings.log.child({ intent: intent.name }),
+    log: surroundings.log.child({ intent: intent.name, traceId: span.trace.traceId }),
     bucketOf: key => routed(key).bucket,
     now: new Date(now()),
   }

@@ -3,7 +3,12 @@
  * ways: at once by the broadcast, before the command is answered; and surely through the
  * outbox, where the tags committed with the command, so that a process that dies in between
  * leaves no cache wrong. A cache that may have missed something forgets everything.
+ *
+ * A broadcast names the messages of the outbox whose tags it carries. Who has heard it knows
+ * that the engine gave it to everybody who listens, and need not say it again: what was read
+ * anew meanwhile stays.
  */
+import { Batcher } from '../base/batcher.ts'
 import { newId } from '../base/id.ts'
 import { randomHex } from '../base/random.ts'
 import { now } from '../base/time.ts'
@@ -15,9 +20,14 @@ import type { Logger } from '../base/log.ts'
 /** The name under which a service's tags travel in the outbox; no event of an application has such a one. */
 export const invalidatedNameOf = (service: string): string => `${service}.$invalidated`
 const topic = 'tenfold.tags'
+/** The words of a broadcast: tags, and messages of the outbox that named them. */
+const tagMark = 't'
+const messageMark = 'm'
 /** One text for more tags than a few broadcasts carry: everything is forgotten. */
 const everything = '*'
 const textsMax = 8
+/** How many messages are remembered as heard: more than are committed while one waits in the outbox. */
+const heardMax = 20_000
 
 export interface InvalidationOptions {
   readonly cache: Cache
@@ -29,6 +39,10 @@ export class Invalidation {
   readonly #options: InvalidationOptions
   /** Tells this process's own texts from those of others. */
   readonly #sender = randomHex(6)
+  /** Messages of the outbox, oldest first. */
+  readonly #heard = new Set<string>()
+  /** What commits while one broadcast is on its way goes with the next. */
+  readonly #outgoing = new Batcher(words => this.#send(words))
 
   constructor(options: InvalidationOptions) {
     this.#options = options
@@ -42,26 +56,51 @@ export class Invalidation {
       gap: () => { cache.clear().catch(failed) },
       heard: text => {
         const at = text.indexOf(' ')
+        const said = text.slice(at + 1)
+        const words = said === everything ? [] : JSON.parse(said) as string[]
+        for (const word of words) if (word.startsWith(messageMark)) this.#remember(word.slice(messageMark.length))
         if (text.slice(0, at) === this.#sender) return
-        const tags = text.slice(at + 1)
-        ;(tags === everything ? cache.clear() : cache.invalidate(JSON.parse(tags) as string[])).catch(failed)
+        ;(said === everything ? cache.clear() : cache.invalidate(tagsOf(words))).catch(failed)
       },
     })
+  }
+
+  #remember(id: string): void {
+    this.#heard.add(id)
+    if (this.#heard.size > heardMax) for (const oldest of this.#heard) { this.#heard.delete(oldest); break }
   }
 
   /** False while invalidations may be missed: nothing may be taken from a cache then. */
   get isCoherent(): boolean { return this.#options.broadcast.hearing }
 
   /** Resolves when this process has forgotten and the engine has the tags for the others. Never rejects: what has committed has committed, and the outbox repeats it. */
-  async spread(tags: readonly string[]): Promise<void> {
-    const { cache, broadcast, log } = this.#options
-    const unique = [...new Set(tags)]
-    await cache.invalidate(unique)
-    const texts = textsOf(unique, broadcast.bytesMax - topic.length - 64)
-    await Promise.all(texts.map(text => broadcast.send(topic, `${this.#sender} ${text}`)))
+  async spread(tags: readonly string[], messageIds: readonly string[]): Promise<void> {
+    const { cache, log } = this.#options
+    await cache.invalidate(tags)
+    await this.#outgoing.add([...tags.map(tag => tagMark + tag), ...messageIds.map(id => messageMark + id)])
       .catch((error: unknown) => log.debug({ err: error }, 'tags could not be sent at once; the outbox will'))
   }
+
+  /** Says again what the outbox brings, unless it has been heard. */
+  async repeat(messages: readonly Message[]): Promise<void> {
+    const unheard = messages.filter(({ id }) => !this.#heard.has(id))
+    if (unheard.length > 0) await this.spread(tagsIn(unheard), unheard.map(({ id }) => id))
+  }
+
+  async #send(words: readonly string[]): Promise<void> {
+    const { broadcast } = this.#options
+    const bytesMax = broadcast.bytesMax - topic.length - 64
+    const whole = JSON.stringify(words)
+    // In parts it names no messages: nobody could tell whether all parts were heard.
+    const texts = Buffer.byteLength(whole) <= bytesMax ? [whole] : textsOf(words.filter(word => word.startsWith(tagMark)), bytesMax)
+    await Promise.all(texts.map(text => broadcast.send(topic, `${this.#sender} ${text}`)))
+  }
 }
+
+const tagsOf = (words: readonly string[]): string[] => words.filter(word => word.startsWith(tagMark)).map(word => word.slice(tagMark.length))
+
+/** The tags of messages that the outbox brought, each once. */
+export const tagsIn = (messages: readonly Message[]): string[] => [...new Set(messages.flatMap(({ payload }) => (payload as { readonly tags: string[] }).tags))]
 
 /** What the outbox carries. Its key spreads the tags of one bucket in order; order does not matter to anybody. */
 export function invalidatedMessage(service: string, bucket: number, tags: readonly string[], traceparent?: string): Message {

@@ -21,7 +21,7 @@ export function errorAnswer(app: Application, error: TenfoldError, facts: ErrorF
     'cache-control': 'no-store',
     'x-request-id': facts.requestId,
   }
-  if (error.status === 503) headers['retry-after'] = String(Math.ceil((error.retryAfterMs ?? 1_000) / 1_000))
+  if (error.status === 503 || error.status === 429) headers['retry-after'] = String(Math.ceil((error.retryAfterMs ?? 1_000) / 1_000))
   if (error.status === 401) headers['www-authenticate'] = 'Bearer'
   if (facts.allow) headers['allow'] = facts.allow.join(', ')
   return { status: mapped?.status ?? error.status, headers, body: JSON.stringify(mapped?.body ?? problemDetails(error, facts)) }

@@ -10,6 +10,7 @@
 import { hash } from 'node:crypto'
 import { fault, isTenfoldError } from '../base/errors.ts'
 import type { ErrorDetails, TenfoldError } from '../base/errors.ts'
+import { jsonOf } from '../base/json-text.ts'
 import type { Logger } from '../base/log.ts'
 import { randomFraction } from '../base/random.ts'
 import { now } from '../base/time.ts'
@@ -21,6 +22,7 @@ import type { Position } from '../ports/database.ts'
 import type { IntentMeter } from './intent-meter.ts'
 import type { Invalidation } from './invalidation.ts'
 import type { LivingToken, Session } from './session.ts'
+import type { Span } from './span.ts'
 import { isBeyond } from './token.ts'
 
 /** One question, as the cache sees it. */
@@ -30,8 +32,10 @@ export interface Question {
   readonly reads: readonly Projection[]
   readonly session: LivingToken | null
   readonly meter: IntentMeter | null
-  /** Runs the query; its output fits its schema. */
-  read(): Promise<unknown>
+  /** Where it is written down how the cache answered. */
+  readonly span: Span
+  /** Runs the query, for who asked or for those to come; its output fits its schema. */
+  read(isRefresh: boolean): Promise<unknown>
   tags(output: unknown): readonly string[]
 }
 
@@ -41,6 +45,7 @@ interface Flight {
   readonly result: Promise<Kept>
   readonly positions: readonly Position[]
   readonly readFor: string | null
+  readonly span: Span
 }
 
 export interface QueryCacheOptions {
@@ -74,7 +79,7 @@ export class QueryCache {
 
   async answer(question: Question): Promise<Kept> {
     const kept = await this.#kept(question)
-    return kept ?? this.#read(question, question.meter)
+    return kept ?? this.#read(question, false)
   }
 
   /** The token to give with an answer from here. */
@@ -95,8 +100,9 @@ export class QueryCache {
     if (!entry || !this.#shows(entry.note, question.session)) return null
     const isStale = entry.note.freshUntilMs <= now()
     question.meter?.cache?.[isStale ? 'stale' : 'hit'].add()
+    question.span.cache = isStale ? 'stale' : 'hit'
     if (isStale && !this.#flights.has(question.key)) {
-      this.#read(question, null).catch((error: unknown) => log.debug({ err: error, key: question.key }, 'a stale answer could not be refreshed'))
+      this.#read(question, true).catch((error: unknown) => log.debug({ err: error, key: question.key }, 'a stale answer could not be refreshed'))
     }
     return entry
   }
@@ -105,25 +111,31 @@ export class QueryCache {
     return session === null || this.#options.stamps === false || readFor === session.text || isBeyond(positions, session.token)
   }
 
-  #read(question: Question, meter: IntentMeter | null): Promise<Kept> {
-    const { key, session, reads } = question
+  #read(question: Question, isRefresh: boolean): Promise<Kept> {
+    const { key, session, reads, span, meter } = question
     const running = this.#flights.get(key)
-    const joins = running && this.#shows(running, session)
-    meter?.cache?.[joins ? 'coalesced' : 'miss'].add()
-    if (joins) return running.result
+    const joins = running !== undefined && this.#shows(running, session)
+    if (!isRefresh) {
+      span.cache = joins ? 'wait' : 'miss'
+      meter?.cache?.[joins ? 'coalesced' : 'miss'].add()
+    }
+    if (joins) {
+      if (span.trace.isRecording) span.links = [running.span.traceparent]
+      return running.result
+    }
     const positions = this.#options.session.floor(reads)
-    const result = this.#readAndKeep(question, positions).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
-    this.#flights.set(key, { result, positions, readFor: session?.text ?? null })
+    const result = this.#readAndKeep(question, positions, isRefresh).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
+    this.#flights.set(key, { result, positions, readFor: session?.text ?? null, span })
     return result
   }
 
-  async #readAndKeep(question: Question, positions: readonly Position[]): Promise<Kept> {
+  async #readAndKeep(question: Question, positions: readonly Position[], isRefresh: boolean): Promise<Kept> {
     const { cache, invalidation } = this.#options
     const { key, freshness, session } = question
     const generation = cache.begin()
-    const outcome = await question.read().then(output => ({ output }), (error: unknown) => ({ refusal: missing(error) }))
+    const outcome = await question.read(isRefresh).then(output => ({ output }), (error: unknown) => ({ refusal: missing(error) }))
     const refusal = 'refusal' in outcome
-    const value = Buffer.from(refusal ? refusalText(outcome.refusal) : JSON.stringify(outcome.output) ?? 'null')
+    const value = Buffer.from(refusal ? refusalText(outcome.refusal) : jsonOf(outcome.output) ?? 'null')
     const freshMs = refusal ? Math.min(freshness.freshMs, freshness.missingMs ?? missingMsDefault) : freshness.freshMs
     const ttlMs = freshMs * (1 - jitter * randomFraction())
     const note: CacheNote = {

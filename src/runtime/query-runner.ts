@@ -1,4 +1,5 @@
 /** Runs queries: caller, input, key, session, handler, output; and keeps the answers of those that may be kept. */
+import { JsonText, valueOf } from '../base/json-text.ts'
 import type { Key } from '../model/intent.ts'
 import { routed } from '../model/key.ts'
 import type { Query } from '../model/query.ts'
@@ -9,57 +10,68 @@ import type { DispatcherOptions, Outcome } from './dispatcher.ts'
 import { queryContext } from './execution.ts'
 import type { Execution } from './execution.ts'
 import type { QueryCache } from './query-cache.ts'
-import { parse, parseOwn } from './schema.ts'
+import { parse, parseOwn, TextSamples } from './schema.ts'
+import type { Span } from './span.ts'
 
 type User = Execution['user']
 
 export class QueryRunner {
   readonly #options: DispatcherOptions
+  readonly #samples = new TextSamples()
 
   constructor(options: DispatcherOptions) {
     this.#options = options
   }
 
-  async run(intent: Query, call: Call, deadline: Deadline): Promise<Outcome> {
+  async run(intent: Query, call: Call, deadline: Deadline, span: Span): Promise<Outcome> {
     const { cache } = this.#options
     // Who calls comes first: a stranger learns nothing about what an input should look like.
     const user = callerOf(intent, call)
     const parsed = parse(intent.definition.input, call.input)
     const input = parsed instanceof Promise ? await parsed : parsed
-    if (cache && intent.definition.freshness) return this.#runKept(cache, intent, call, input, user)
-    const output = await this.#read(intent, call, input, user, deadline)
+    if (cache && intent.definition.freshness) return this.#runKept(cache, intent, call, input, user, span)
+    const output = await this.#read(intent, call, input, user, deadline, span)
     // Who calls from within goes on with the token it has.
     const session = cache && call.metadata.depth === 0 ? this.#options.session.living(call.metadata.token) : null
     const token = session ? this.#options.session.tokenAfterRead(session, await this.#options.session.position()) : call.metadata.token
     return { output, kept: null, token }
   }
 
-  async #runKept(cache: QueryCache, intent: Query, call: Call, input: unknown, user: User): Promise<Outcome> {
+  async #runKept(cache: QueryCache, intent: Query, call: Call, input: unknown, user: User, under: Span): Promise<Outcome> {
     const { definition } = intent
     const session = this.#options.session.living(call.metadata.token)
     const tags = definition.tags as ((input: unknown, facts: { user: User; output: unknown }) => readonly string[]) | undefined
-    const kept = await cache.answer({
-      key: keyOf(intent, input, user), freshness: definition.freshness!, reads: definition.reads ?? [], session,
+    const span = under.begin('cache', intent.name)
+    const kept = await span.around(cache.answer({
+      key: keyOf(intent, input, user), freshness: definition.freshness!, reads: definition.reads ?? [], session, span,
       meter: this.#options.statistics.meterOf(intent),
       // A read serves all who wait for it: it has the intent's own time, not that of whoever came first.
-      read: () => {
+      read: isRefresh => {
         const deadline = new Deadline(definition.deadlineMs ?? call.metadata.timeoutMs)
-        return deadline.race(this.#read(intent, call, input, user, deadline))
+        const read = (reading: Span) => deadline.race(this.#read(intent, call, input, user, deadline, reading))
+        return isRefresh ? this.#refresh(span, read) : read(span)
       },
-      tags: output => tags?.(input, { user, output }) ?? [],
-    })
+      tags: output => tags?.(input, { user, get output() { return valueOf(output) } }) ?? [],
+    }))
     return { kept, token: session && call.metadata.depth === 0 ? await cache.tokenWith(session, kept) : call.metadata.token }
   }
 
-  async #read(intent: Query, call: Call, input: unknown, user: User, deadline: Deadline): Promise<unknown> {
+  /** Whoever asked has been answered: it is a trace of its own, which tells who that was. */
+  #refresh(asked: Span, read: (span: Span) => Promise<unknown>): Promise<unknown> {
+    const { tracer } = this.#options
+    const span = tracer.consume('refresh', asked.about, [asked.traceparent])
+    return tracer.run(span, () => read(span))
+  }
+
+  async #read(intent: Query, call: Call, input: unknown, user: User, deadline: Deadline, span: Span): Promise<unknown> {
     const { definition } = intent
     const { metadata } = call
     const key = definition.key as ((input: unknown, caller: unknown) => Key) | undefined
     const bucket = key ? routed(key(input, { user })).bucket : null
-    if (metadata.token && definition.reads) await this.#options.session.awaitProjections(definition.reads, metadata.token)
+    if (metadata.token && definition.reads) await span.begin('await', 'read models').around(this.#options.session.awaitProjections(definition.reads, metadata.token))
     const run = definition.run as (context: unknown, input: unknown) => unknown
-    const output = await run(queryContext(this.#options, { intent, metadata, user, deadline, bucket }), input)
-    return parseOwn(definition.output, output, intent)
+    const output = await run(queryContext(this.#options, { intent, metadata, user, deadline, bucket, span }), input)
+    return output instanceof JsonText ? this.#samples.check(output, intent) : parseOwn(definition.output, output, intent)
   }
 }
 

@@ -11,8 +11,9 @@ import type { Application } from '../model/app.ts'
 import type { HttpAnswer, HttpRequest, RequestHead } from '../ports/ingress.ts'
 import { matches, publicHeaders } from './answer.ts'
 import type { Kept, QueryCache } from './query-cache.ts'
-import { requestIdOf, tokenOfCookie } from './request.ts'
+import { one, requestIdOf, tokenOfCookie } from './request.ts'
 import type { Target } from './target.ts'
+import type { Tracer } from './tracer.ts'
 
 const addressesMax = 20_000
 const addressCharactersMax = 512
@@ -21,11 +22,13 @@ interface Remembered { readonly key: string; readonly target: Target }
 
 export class RecallMemo {
   readonly #cache: QueryCache
+  readonly #tracer: Tracer
   readonly #credentials: readonly string[]
   readonly #byAddress = new LRUCache<string, Remembered>({ max: addressesMax })
   readonly #headers = new WeakMap<Kept, Readonly<Record<string, string>>>()
 
-  constructor(app: Application, cache: QueryCache) {
+  constructor(app: Application, cache: QueryCache, tracer: Tracer) {
+    this.#tracer = tracer
     this.#cache = cache
     this.#credentials = credentialsOf(app)
   }
@@ -45,7 +48,19 @@ export class RecallMemo {
     const answer = { ...this.#headersOf(kept, known.target), 'x-request-id': headers['x-request-id'] === undefined ? randomHex(8) : requestIdOf(headers) }
     meter?.cache?.hit.add()
     meter?.succeeded(startedAtMs)
-    return matches(headers['if-none-match'], kept.note.etag) ? { status: 304, headers: answer, body: null } : { status: known.target.status, headers: answer, body: kept.value }
+    const isKnown = matches(headers['if-none-match'], kept.note.etag)
+    if (this.#tracer.exports || headers['traceparent'] !== undefined) this.#trace(known.target, address, headers, answer['x-request-id'], isKnown ? 304 : known.target.status)
+    return isKnown ? { status: 304, headers: answer, body: null } : { status: known.target.status, headers: answer, body: kept.value }
+  }
+
+  /** What is given from here is neither slow nor failed: it leaves a trace only for those who ask for it. */
+  #trace({ intent, route }: Target, address: string, headers: RequestHead['headers'], requestId: string, status: number): void {
+    const span = this.#tracer.begin('request', intent.name, one(headers['traceparent']))
+    span.facts = { method: 'GET', route, address, requestId, status }
+    const found = span.begin('cache', intent.name)
+    found.cache = 'hit'
+    found.end()
+    this.#tracer.finish(span)
   }
 
   #isAnybody(headers: RequestHead['headers']): boolean {

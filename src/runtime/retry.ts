@@ -31,11 +31,11 @@ export class RetryBudget {
 }
 
 /** Runs `work` again while it fails retryably, tries and budget are left and the deadline allows it. */
-export async function withRetries<T>(budget: RetryBudget, deadlineMonotonicMs: number, mayRetry: (error: unknown) => boolean, work: () => Promise<T>, retries?: Counter): Promise<T> {
+export async function withRetries<T>(budget: RetryBudget, deadlineMonotonicMs: number, mayRetry: (error: unknown) => boolean, work: (attempt: number) => Promise<T>, retries?: Counter): Promise<T> {
   budget.deposit()
   for (let attempt = 1; ; attempt++) {
     try {
-      return await work()
+      return await work(attempt)
     } catch (error) {
       if (attempt >= limits.attemptsMax || !mayRetry(error) || !budget.withdraw()) throw error
       const delayMs = backoffMs(backoff, attempt)

@@ -18,11 +18,12 @@ import { asTenfoldError, errorAnswer } from './problem.ts'
 import { refusalOf } from './query-cache.ts'
 import type { Kept, QueryCache } from './query-cache.ts'
 import { RecallMemo } from './recall.ts'
-import { idempotencyKeyOf, inputOf, one, requestIdOf, timeoutOf, tokenOf } from './request.ts'
+import { idempotencyKeyOf, inputOf, requestIdOf, timeoutOf, tokenOf } from './request.ts'
+import { RequestTrace } from './request-trace.ts'
 import type { Statistics } from './statistics.ts'
 import { targetsOf } from './target.ts'
 import type { Target } from './target.ts'
-import { traceIdOf, traceparentFrom } from './trace.ts'
+import type { Tracer } from './tracer.ts'
 import type { Uploads } from './upload.ts'
 
 export interface RouterOptions {
@@ -36,6 +37,7 @@ export interface RouterOptions {
   /** Without it nothing is measured. */
   readonly statistics?: Statistics
   readonly log: Logger
+  readonly tracer: Tracer
   /** Null when no command accepts files. */
   readonly uploads?: Uploads | null
   /** Pages served beside the intents: OpenAPI and its reader, health. */
@@ -58,7 +60,7 @@ const unlimited = new Admitted(null)
 export function createRouter(options: RouterOptions): IngressHandler {
   const { app, limiter } = options
   const targets = targetsOf(app, options.hasCdn ?? false, intent => options.statistics?.meterOf(intent) ?? null)
-  const memo = options.cache ? new RecallMemo(app, options.cache) : null
+  const memo = options.cache ? new RecallMemo(app, options.cache, options.tracer) : null
   const refusal = (code: ErrorCode, headers: RequestHead['headers'], message?: string, allow?: readonly string[]) =>
     errorAnswer(app, fault(code, message), { requestId: requestIdOf(headers), allow })
   return {
@@ -88,13 +90,13 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
   const { app, dispatcher } = options
   const { headers } = request
   const requestId = requestIdOf(headers)
-  const traceparent = traceparentFrom(one(headers['traceparent']))
+  const trace = new RequestTrace(options, target, request, requestId)
   const startedAtMs = monotonicMs()
   let dispatched = false
   try {
     const metadata: CallMetadata = {
       timeoutMs: timeoutOf(headers, target.timeoutMs),
-      traceparent, requestId,
+      traceparent: trace.span.traceparent, requestId,
       idempotencyKey: target.isCommand ? idempotencyKeyOf(headers) : undefined,
       caller: target.authenticates ? await callerOf(app, request) : null,
       token: tokenOf(headers),
@@ -105,16 +107,16 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
     const input = target.accepts ? await uploadInput(options, target, target.accepts, request, metadata.caller) : inputOf(request)
     // From here on the dispatcher measures.
     dispatched = true
-    const outcome = await dispatcher.answer({ intent: target.intent.name, input, repeatable, metadata })
+    const outcome = await dispatcher.answer({ intent: target.intent.name, input, repeatable, metadata }, trace.span)
     const facts = { requestId, token: outcome.token, headers }
-    if (!outcome.kept) return success(target, outcome.output, facts)
+    if (!outcome.kept) return trace.end(success(target, outcome.output, facts))
     const isPublic = target.caching.isPublic && metadata.caller === null && metadata.token === undefined
     if (isPublic) memo?.remember(request, target, outcome.kept)
-    if (outcome.kept.note.refusal) return missing(app, target, outcome.kept, isPublic, requestId)
-    return keptAnswer(target, outcome.kept, isPublic, facts)
+    if (outcome.kept.note.refusal) return trace.end(missing(app, target, outcome.kept, isPublic, requestId))
+    return trace.end(keptAnswer(target, outcome.kept, isPublic, facts))
   } catch (error) {
     if (!dispatched) target.meter?.failed(error, startedAtMs)
-    return failure(options, target, error, requestId, traceparent)
+    return failure(app, trace, error)
   }
 }
 
@@ -137,10 +139,7 @@ function callerOf(app: Application, { headers, remoteAddress }: HttpRequest): Ca
   return Object.keys(given).length === 0 ? null : app.options.authenticate!({ headers: given, remoteAddress })
 }
 
-function failure({ app, log }: RouterOptions, { intent }: Target, error: unknown, requestId: string, traceparent: string): HttpAnswer {
-  const known = asTenfoldError(error)
-  if (known.status >= 500 && known.code !== 'OVERLOADED') {
-    log.error({ err: known.cause ?? known, code: known.code, intent: intent.name, requestId, traceId: traceIdOf(traceparent) }, 'request failed')
-  } else if (log.isLevelEnabled('debug')) log.debug({ code: known.code, intent: intent.name, requestId }, 'request refused')
-  return errorAnswer(app, known, { requestId })
+function failure(app: Application, trace: RequestTrace, thrown: unknown): HttpAnswer {
+  const error = asTenfoldError(thrown)
+  return trace.end(errorAnswer(app, error, { requestId: trace.facts.requestId }), error)
 }

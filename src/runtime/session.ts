@@ -43,9 +43,11 @@ export class Session {
     return token && isLiving(token) ? { text: text!, token } : null
   }
 
-  async tokenAfterWrite(before: string | undefined): Promise<string> {
+  /** `committed` is a position that covers the write; without one it is asked for. */
+  async tokenAfterWrite(before: string | undefined, committed: Position | null = null): Promise<string> {
     const { tokens } = this.#options
-    const position = await this.position()
+    if (committed) this.#learn(committed)
+    const position = committed ?? await this.position()
     return tokens.encode(mergeTokens(before ? tokens.decode(before) : null, { epoch: 0, wroteAtMs: now(), positions: [position] }))
   }
 
@@ -60,9 +62,13 @@ export class Session {
   /** A position that covers everything shown to anybody before the call. */
   async position(): Promise<Position> {
     const position = await this.#options.database.position()
+    this.#learn(position)
+    return position
+  }
+
+  #learn(position: Position): void {
     if (!this.#latest || isNewer(position, this.#latest)) this.#latest = position
     this.#sampledAtMs = monotonicMs()
-    return position
   }
 
   /** What a read that starts now is sure to show, read models included: positions taken earlier. Empty when none is known. */

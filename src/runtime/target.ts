@@ -14,6 +14,8 @@ import type { IntentMeter } from './intent-meter.ts'
 export interface Target {
   readonly intent: Query | Command
   readonly isCommand: boolean
+  /** `/articles/:slug`. */
+  readonly route: string
   readonly status: number
   readonly timeoutMs: number
   readonly priority: Priority
@@ -49,7 +51,7 @@ export function targetsOf(app: Application, hasCdn: boolean, meterOf: (intent: Q
     const { definition } = intent
     const isCommand = intent.kind === 'command'
     return [intent.name, {
-      intent, isCommand, meter: meterOf(intent),
+      intent, isCommand, route: parseRoute(definition.http!).path, meter: meterOf(intent),
       status: definition.status ?? 200,
       timeoutMs: definition.deadlineMs ?? (isCommand ? limits.commandDeadlineMs : limits.queryDeadlineMs),
       priority: definition.priority ?? 'normal',

@@ -13,10 +13,12 @@ import type { Event } from '../model/event.ts'
 import type { Key } from '../model/intent.ts'
 import type { Job } from '../model/job.ts'
 import { routed } from '../model/key.ts'
-import type { Database, Message, Result, Statement, Transaction, TransactionScope } from '../ports/database.ts'
+import type { Database, Message, Position, Result, Statement, Transaction, TransactionScope } from '../ports/database.ts'
 import { invalidatedMessage } from './invalidation.ts'
 import type { Invalidation } from './invalidation.ts'
 import { parseOwn } from './schema.ts'
+import type { Span } from './span.ts'
+import { tracedTransaction } from './traced-transaction.ts'
 
 export interface WorkSurroundings {
   readonly database: Database
@@ -27,19 +29,25 @@ export interface WorkSurroundings {
 export class UnitOfWork {
   readonly #surroundings: WorkSurroundings
   readonly #scope: TransactionScope & { readonly bucket: number }
-  readonly #key: string
-  readonly #traceparent: string
-  readonly #pending: (() => Promise<Message>)[] = []
+  #bucket: number
+  #key: string
+  readonly #span: Span
+  /** Of one delivery among several; otherwise messages carry that of the span. */
+  #traceparent: string | null = null
+  readonly #pending: ((traceparent: string) => Promise<Message>)[] = []
   readonly #tags = new Set<string>()
+  /** The message that carries the tags. */
+  #invalidated: Message | undefined
   #opening: Promise<Transaction> | undefined
   #finished: Promise<void> | undefined
   #end: { resolve(): void; reject(error: unknown): void } | undefined
 
-  constructor(surroundings: WorkSurroundings, scope: TransactionScope & { readonly bucket: number }, key: string, traceparent: string) {
+  constructor(surroundings: WorkSurroundings, scope: TransactionScope & { readonly bucket: number }, key: string, span: Span) {
     this.#surroundings = surroundings
     this.#scope = scope
+    this.#bucket = scope.bucket
     this.#key = key
-    this.#traceparent = traceparent
+    this.#span = span
   }
 
   /** True when a transaction has begun. */
@@ -47,7 +55,7 @@ export class UnitOfWork {
 
   transaction(): Promise<Transaction> {
     return this.#opening ??= new Promise<Transaction>((opened, failed) => {
-      this.#finished = this.#surroundings.database.transaction(this.#scope, transaction => {
+      this.#finished = tracedTransaction(this.#surroundings.database, this.#scope, this.#span, transaction => {
         opened(transaction)
         return new Promise<void>((resolve, reject) => { this.#end = { resolve, reject } })
       })
@@ -56,24 +64,39 @@ export class UnitOfWork {
     })
   }
 
+  /** What follows is of this key: the next of several deliveries that commit together. With a traceparent its messages go on with that trace. */
+  async turnTo({ key, bucket }: { readonly key: string; readonly bucket: number }, traceparent: string | null): Promise<void> {
+    ;(await this.transaction()).enter(bucket)
+    this.#bucket = bucket
+    this.#key = key
+    this.#traceparent = traceparent
+  }
+
+  /** Asked for before `finish`: see Transaction.committed. Null where nothing was begun. */
+  async committed(): Promise<Position | null> {
+    return this.#opening ? (await this.#opening).committed() : null
+  }
+
   async run<Row>(statement: Statement): Promise<Result<Row>> {
     return (await this.transaction()).query<Row>(statement)
   }
 
   emit(event: Event, payload: unknown, key?: Key): void {
-    const target = key === undefined ? { key: this.#key, bucket: this.#scope.bucket } : routed(key)
-    this.#pending.push(async () => ({
-      id: newId(target.bucket), kind: 'event', name: event.name, ...target, atMs: now(), traceparent: this.#traceparent,
+    const target = key === undefined ? { key: this.#key, bucket: this.#bucket } : routed(key)
+    const own = this.#traceparent
+    this.#pending.push(async traceparent => ({
+      id: newId(target.bucket), kind: 'event', name: event.name, ...target, atMs: now(), traceparent: own ?? traceparent,
       payload: await parseOwn(event.schema, payload, event),
     }))
   }
 
   enqueue(job: Job, input: unknown, afterMs: number | undefined): void {
     const key = job.definition.key as ((input: unknown) => Key) | undefined
-    const id = newId(key ? routed(key(input)).bucket : this.#scope.bucket)
-    this.#pending.push(async () => ({
+    const id = newId(key ? routed(key(input)).bucket : this.#bucket)
+    const own = this.#traceparent
+    this.#pending.push(async traceparent => ({
       id, kind: 'job', name: job.name, key: key ? routed(key(input)).key : id, bucket: key ? routed(key(input)).bucket : bucketOf(id),
-      atMs: now(), traceparent: this.#traceparent, runAtMs: afterMs ? now() + afterMs : undefined,
+      atMs: now(), traceparent: own ?? traceparent, runAtMs: afterMs ? now() + afterMs : undefined,
       payload: await parseOwn(job.definition.input, input, job),
     }))
   }
@@ -85,16 +108,18 @@ export class UnitOfWork {
 
   /** After `finish`: makes every cache forget. */
   async spread(): Promise<void> {
-    if (this.#tags.size > 0) await this.#surroundings.invalidation!.spread([...this.#tags])
+    if (this.#invalidated) await this.#span.begin('invalidate', this.#scope.service).around(this.#surroundings.invalidation!.spread([...this.#tags], [this.#invalidated.id]))
   }
 
   /** Appends the messages and commits; true when something was committed. */
   async finish(): Promise<boolean> {
     if (this.#pending.length > 0 || this.#tags.size > 0) {
-      const messages = await Promise.all(this.#pending.map(make => make()))
-      if (this.#tags.size > 0) messages.push(invalidatedMessage(this.#scope.service, this.#scope.bucket, [...this.#tags], this.#traceparent))
+      const span = this.#span.begin('append', this.#scope.service)
+      const messages = await Promise.all(this.#pending.map(make => make(span.traceparent)))
+      if (this.#tags.size > 0) messages.push(this.#invalidated = invalidatedMessage(this.#scope.service, this.#bucket, [...this.#tags], this.#traceparent ?? span.traceparent))
       // Not awaited: it travels with COMMIT, which becomes a ROLLBACK when it fails.
-      const appended = (await this.transaction()).append(messages)
+      const appended = span.around((await this.transaction()).append(messages))
+      span.count = messages.length
       appended.catch(() => {})
       this.#end!.resolve()
       await this.#finished!.catch(async (error: unknown) => { await appended; throw error })

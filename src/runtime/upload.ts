@@ -7,7 +7,6 @@
  */
 import { createHmac } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import { fileTypeFromBuffer, supportedMimeTypes } from 'file-type'
 import { fault } from '../base/errors.ts'
 import type { Application } from '../model/app.ts'
 import type { Command } from '../model/command.ts'
@@ -30,7 +29,13 @@ export interface UploadRequest {
 
 export interface Uploads { receive(upload: UploadRequest): Promise<Upload> }
 
-export function createUploads(app: Application, blobs: Blobs, secret: Buffer): Uploads {
+export async function createUploads(app: Application, blobs: Blobs, secret: Buffer): Promise<Uploads> {
+  // Here and not above: many applications take no files.
+  const { fileTypeFromBuffer, supportedMimeTypes } = await import('file-type')
+  const isOfType = async (sample: Buffer, type: string): Promise<boolean> => {
+    const found = await fileTypeFromBuffer(sample)
+    return found ? found.mime === type : plainTypes.has(type) && !sample.includes(0)
+  }
   for (const intent of app.intents.values()) {
     const { accepts } = (intent as Partial<Command>).definition ?? {}
     for (const type of intent.kind === 'command' ? accepts?.types ?? [] : []) {
@@ -83,9 +88,4 @@ async function sampled(source: AsyncGenerator<Uint8Array>): Promise<{ sample: Bu
   }
   const whole = (async function* () { yield* first; yield* source })()
   return { sample: Buffer.concat(first).subarray(0, sampleBytes), whole }
-}
-
-async function isOfType(sample: Buffer, type: string): Promise<boolean> {
-  const found = await fileTypeFromBuffer(sample)
-  return found ? found.mime === type : plainTypes.has(type) && !sample.includes(0)
 }

@@ -14,11 +14,12 @@ import type { Job } from '../model/job.ts'
 import { routed } from '../model/key.ts'
 import type { Bus, Subscribed } from '../ports/bus.ts'
 import type { Attempt, Queue, Working } from '../ports/queue.ts'
-import { metadataFor } from './consumers.ts'
 import { Deadline } from './deadline.ts'
+import { metadataFor, observed } from './delivery.ts'
 import { writingContext } from './execution.ts'
 import type { Execution, Surroundings } from './execution.ts'
-import { traceparentFrom } from './trace.ts'
+import type { Span } from './span.ts'
+import { tracedTransaction } from './traced-transaction.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 import { parse } from './schema.ts'
 
@@ -38,7 +39,7 @@ export function startRelay(options: { readonly app: Application; readonly bus: B
     consumer: 'tenfold.jobs', names: 'jobs', attemptsMax: Number.MAX_SAFE_INTEGER, backoff: { baseMs: 50, capMs: 5_000 },
     handle: batch => options.queue.enqueue(batch.map(message => {
       const job = options.app.intents.get(message.name) as Job | undefined
-      return { id: message.id, name: message.name, payload: message.payload, runAtMs: message.runAtMs, attemptsMax: job?.definition.attemptsMax ?? limits.jobAttemptsMax }
+      return { id: message.id, name: message.name, payload: message.payload, runAtMs: message.runAtMs, traceparent: message.traceparent, attemptsMax: job?.definition.attemptsMax ?? limits.jobAttemptsMax }
     })),
   })
 }
@@ -64,15 +65,21 @@ async function measured(options: WorkerOptions, intent: Job, attempt: Attempt): 
   }
 }
 
-async function runJob(options: WorkerOptions, intent: Job, { job }: Attempt): Promise<void> {
+function runJob(options: WorkerOptions, intent: Job, attempt: Attempt): Promise<void> {
+  const { job } = attempt
+  const span = options.tracer.consume('job', intent.name, [job.traceparent])
+  span.facts = { from: 'jobs', messages: 1, messageId: job.id, attempt: attempt.attempt }
+  return observed(options, span, () => runUnder(options, intent, job, span))
+}
+
+async function runUnder(options: WorkerOptions, intent: Job, job: Attempt['job'], span: Span): Promise<void> {
   const input = await parse(intent.definition.input, job.payload)
   const deadline = new Deadline(intent.definition.deadlineMs ?? limits.jobDeadlineMs)
   const key = intent.definition.key as ((input: unknown) => Key) | undefined
   const target = key ? routed(key(input)) : { key: job.id, bucket: bucketOf(job.id) }
-  const traceparent = traceparentFrom(undefined)
   const scope = { service: intent.service.name, bucket: target.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
-  const work = new UnitOfWork(options, scope, target.key, traceparent)
-  const execution: Execution = { intent, deadline, bucket: target.bucket, user: null, metadata: metadataFor(job, traceparent, deadline) }
+  const work = new UnitOfWork(options, scope, target.key, span)
+  const execution: Execution = { intent, deadline, bucket: target.bucket, user: null, metadata: metadataFor(job, span, deadline), span }
   const run = intent.definition.run as (context: unknown, input: unknown) => Promise<void>
   const seen = { id: job.id, bucket: target.bucket }
   try {
@@ -110,10 +117,11 @@ async function fire(options: WorkerOptions, job: Job, slot: Date): Promise<void>
   const id = slotId(job.name, slot)
   const bucket = bucketOf(job.name)
   const scope = { service: job.service.name, bucket, deadlineMonotonicMs: monotonicMs() + limits.commandDeadlineMs }
-  await options.database.transaction(scope, async transaction => {
+  const span = options.tracer.begin('schedule', job.name)
+  await options.tracer.run(span, () => tracedTransaction(options.database, scope, span, async transaction => {
     const fresh = await transaction.firstSeen(`schedule:${job.name}`, [{ id, bucket }])
-    if (fresh.has(id)) await transaction.append([{ id, kind: 'job', name: job.name, key: job.name, bucket, payload: {}, atMs: slot.getTime() }])
-  })
+    if (fresh.has(id)) await transaction.append([{ id, kind: 'job', name: job.name, key: job.name, bucket, payload: {}, atMs: slot.getTime(), traceparent: span.traceparent }])
+  }))
 }
 
 /** The same id in every process for one slot of one schedule. */

@@ -6,8 +6,10 @@
 import { bucketCount } from '../base/id.ts'
 import { credentialsOf } from '../model/app.ts'
 import type { Application } from '../model/app.ts'
+import type { Command } from '../model/command.ts'
 import { manifestOf } from '../model/manifest.ts'
 import type { Manifest } from '../model/manifest.ts'
+import type { Query } from '../model/query.ts'
 import type { ProcessTopology, Role, Topology } from './topology.ts'
 
 export interface PlannedProcess {
@@ -86,6 +88,11 @@ export function checkTopology(app: Application, topology: Topology): string[] {
   const several = processes.length > 1 || processes.some(([, { replicas }]) => replicas !== 1)
   if (several && topology.ports.cache.driver === 'memory' && topology.ports.broadcast.driver === 'memory') {
     faults.push(`several processes with a cache in each and no invalidation between them would go on showing old data (I5, I10); run one process, or set ports.broadcast to { driver: 'postgres' }, or ports.cache to { driver: 'none' }`)
+  }
+  const rated = [...app.intents.values()].find(intent => (intent as Query | Command).definition?.rate)
+  const answering = processes.filter(([, { does }]) => does !== 'background')
+  if (rated && topology.ports.rate.driver === 'memory' && (answering.length > 1 || answering.some(([, { replicas }]) => replicas !== 1))) {
+    faults.push(`${rated.name} has a rate, and several processes would each count for themselves (I10); let one process answer requests, or set ports.rate to { driver: 'postgres' }`)
   }
   if (topology.ports.cdn.driver !== 'none' && topology.ports.cache.driver === 'none') {
     faults.push(`the CDN '${topology.ports.cdn.driver}' would keep what nothing invalidates: without a cache no tags are written down; set ports.cache to { driver: 'memory', bytesMax: … }, or ports.cdn to { driver: 'none' }`)

@@ -35,8 +35,11 @@ export interface Ports {
   readonly queue: { readonly driver: 'postgres'; readonly concurrency: number }
   readonly bus: { readonly driver: 'postgres' }
   readonly lease: { readonly driver: 'postgres' }
+  /** Counts the calls of intents that have a rate: 'memory' for one process that answers requests, 'postgres' for all together. */
+  readonly rate: { readonly driver: 'memory' } | { readonly driver: 'postgres' }
   readonly transport: { readonly driver: 'memory' } | { readonly driver: 'serialising'; readonly retries: number }
-  readonly ingress: { readonly driver: 'http'; readonly port: number }
+  /** `proxies`: how many trusted ones stand in front; the address of a request is then what they write into X-Forwarded-For. Default: the CDN started here, else none. */
+  readonly ingress: { readonly driver: 'http'; readonly port: number; readonly proxies?: number }
   readonly blobs: { readonly driver: 'filesystem' }
   readonly orchestrator: { readonly driver: 'process' }
 }

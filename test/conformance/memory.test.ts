@@ -3,11 +3,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cacheSuite } from '../../src/conformance/cache.ts'
 import { failures, verify } from '../../src/conformance/check.ts'
+import { rateSuite } from '../../src/conformance/rate.ts'
 import { transportSuite } from '../../src/conformance/transport.ts'
 import { openMemoryCache } from '../../src/drivers/memory/cache.ts'
+import { openMemoryRates } from '../../src/drivers/memory/rate.ts'
 import { openSerialisingTransport } from '../../src/drivers/memory/serialising-transport.ts'
 import { openMemoryTransport } from '../../src/drivers/memory/transport.ts'
 import type { Cache } from '../../src/ports/cache.ts'
+import type { Rates } from '../../src/ports/rate.ts'
 import type { Receiver, Transport } from '../../src/ports/transport.ts'
 
 const bytesMax = 100_000
@@ -28,7 +31,10 @@ const transportDriver = (name: string, open: () => Transport) => ({
   },
 })
 
+const rateDriver = (name: string, open: () => { one: Rates; other: Rates }) => ({ name, open: async () => ({ subject: open(), close: async () => {} }) })
+
 for (const one of [
+  ...verify(rateSuite, rateDriver('memory', () => { const rates = openMemoryRates(); return { one: rates, other: rates } })),
   ...verify(cacheSuite, cacheDriver('memory')),
   ...verify(transportSuite, transportDriver('memory', openMemoryTransport)),
   ...verify(transportSuite, transportDriver('serialising', () => openSerialisingTransport({ retries: 1 }))),
@@ -68,4 +74,25 @@ test('a transport that gives each repeat the whole time is found', async () => {
     return { ...transport, call: async call => { await transport.call(call); return transport.call(call) } }
   }
   found(await failures(verify(transportSuite, transportDriver('broken', patient))), 'repeats share the time of the call')
+})
+
+test('rates that each process counts for itself are found', async () => {
+  const failed = await failures(verify(rateSuite, rateDriver('broken', () => ({ one: openMemoryRates(), other: openMemoryRates() }))))
+  found(failed, 'of many at one moment exactly the limit passes, wherever they arrive')
+  found(failed, 'what remains is counted down, and told to both')
+})
+
+test('rates that charge for refusals, and that forget too much, are found', async () => {
+  const greedy = (): Rates => {
+    const [rates, debts] = [openMemoryRates(), new Map<string, number>()]
+    return { ...rates, async take(name, policy) {
+      const allowance = await rates.take(name, policy)
+      if (allowance.allowed) return allowance
+      debts.set(name, (debts.get(name) ?? 0) + policy.windowMs / policy.limit)
+      return { ...allowance, retryMs: allowance.retryMs + debts.get(name)!, fullMs: allowance.fullMs + debts.get(name)! }
+    }, async prune() { await rates.close() } }
+  }
+  const failed = await failures(verify(rateSuite, rateDriver('broken', () => { const rates = greedy(); return { one: rates, other: rates } })))
+  found(failed, 'a refusal tells when the next one passes, and costs nothing')
+  found(failed, 'pruning changes no answer')
 })

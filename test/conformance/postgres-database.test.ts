@@ -1,4 +1,4 @@
-/** The database and lease drivers on a real Postgres: their suites, and what only Postgres can be asked. */
+/** The database, lease and rate drivers on a real Postgres: their suites, and what only Postgres can be asked. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { isTenfoldError } from '../../src/base/errors.ts'
@@ -7,12 +7,13 @@ import { monotonicMs } from '../../src/base/time.ts'
 import { verify } from '../../src/conformance/check.ts'
 import { databaseSchemas, databaseSuite } from '../../src/conformance/database.ts'
 import { leaseSuite } from '../../src/conformance/lease.ts'
+import { rateSuite } from '../../src/conformance/rate.ts'
 import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
 import type { Migration, ServiceSchema } from '../../src/ports/database.ts'
 import { scratchPostgres } from '../support/postgres.ts'
-import { databaseDriver, leaseDriver } from '../support/postgres-drivers.ts'
+import { databaseDriver, leaseDriver, rateDriver } from '../support/postgres-drivers.ts'
 
-for (const one of [...verify(databaseSuite, databaseDriver()), ...verify(leaseSuite, leaseDriver())]) {
+for (const one of [...verify(databaseSuite, databaseDriver()), ...verify(leaseSuite, leaseDriver()), ...verify(rateSuite, rateDriver)]) {
   test(one.name, { skip: one.skip, timeout: 60_000 }, () => one.run())
 }
 

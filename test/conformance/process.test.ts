@@ -9,7 +9,8 @@ import { monotonicMs, sleep } from '../../src/base/time.ts'
 import { verify } from '../../src/conformance/check.ts'
 import { orchestratorSuite } from '../../src/conformance/orchestrator.ts'
 import { openProcessOrchestrator } from '../../src/drivers/process/orchestrator.ts'
-import { isAlive, orchestratedProcess, orchestratorSubject } from '../fixtures/orchestrator-subject.ts'
+import { orchestratedProcess, orchestratorSubject } from '../fixtures/orchestrator-subject.ts'
+import { isAlive } from '../support/liveness.ts'
 
 const driver = {
   name: 'process', supports: ['listen'],

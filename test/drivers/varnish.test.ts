@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import http from 'node:http'
 import os from 'node:os'
@@ -19,6 +19,7 @@ import { openVarnishCdn } from '../../src/drivers/varnish/cdn.ts'
 import { findProgram, startVarnishServer } from '../../src/drivers/varnish/server.ts'
 import { renderVcl } from '../../src/drivers/varnish/vcl.ts'
 import { freePort } from '../support/deployment.ts'
+import { isAlive } from '../support/liveness.ts'
 import { scratchVarnish } from '../support/varnish.ts'
 import type { ScratchVarnish } from '../support/varnish.ts'
 
@@ -179,13 +180,13 @@ test('a Varnish whose supervisor was killed is ended by the next start, on the s
   ended.catch(() => {})
   const leftBehind = Number(String((await Promise.race([once(supervisor.stdout, 'data'), ended]))[0]))
   supervisor.kill('SIGKILL')
-  assert.ok(existsSync(`/proc/${leftBehind}`) && await cdn.healthy())
+  assert.ok(isAlive(leftBehind) && await cdn.healthy())
   const server = await startVarnishServer(options)
   t.after(() => server.stop())
   assert.deepEqual([server.pid === leftBehind, await cdn.healthy()], [false, true])
   await server.stop()
   await server.stop()
-  assert.deepEqual([server.pid, await cdn.healthy(), existsSync(`/proc/${leftBehind}`)], [null, false, false])
+  assert.deepEqual([server.pid, await cdn.healthy(), isAlive(leftBehind)], [null, false, false])
 })
 
 test('without its program the packages are named', () => {

@@ -4,8 +4,10 @@ import type { Driver } from '../../src/conformance/check.ts'
 import { databaseSchemas } from '../../src/conformance/database.ts'
 import type { DatabaseSubject } from '../../src/conformance/database.ts'
 import type { LeaseSubject } from '../../src/conformance/lease.ts'
+import type { RateSubject } from '../../src/conformance/rate.ts'
 import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
 import { openPostgresLeases } from '../../src/drivers/postgres/lease.ts'
+import { openPostgresRates } from '../../src/drivers/postgres/rate.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { Leases } from '../../src/ports/lease.ts'
 import { scratchPostgres } from './postgres.ts'
@@ -49,4 +51,20 @@ export function leaseDriver(name = 'postgres', wrap = (leases: Leases): Leases =
       }
     },
   }
+}
+
+export const rateDriver: Driver<RateSubject> = {
+  name: 'postgres',
+  async open() {
+    const scratch = await scratchPostgres()
+    const database = openPostgresDatabase({ url: scratch.url, log: silentLogger })
+    await database.migrate([])
+    await database.close()
+    const [one, other] = [openPostgresRates({ url: scratch.url, log: silentLogger }), openPostgresRates({ url: scratch.url, log: silentLogger })]
+    await Promise.all([one.open(), other.open()])
+    return {
+      subject: { one, other },
+      async close() { await Promise.all([one.close(), other.close()]); await scratch.close() },
+    }
+  },
 }

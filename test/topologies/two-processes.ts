@@ -17,6 +17,7 @@ export default {
     queue: { driver: 'postgres', concurrency: 4 },
     bus: { driver: 'postgres' },
     lease: { driver: 'postgres' },
+    rate: { driver: 'postgres' },
     transport: { driver: 'memory' },
     blobs: { driver: 'filesystem' },
     ingress: { driver: 'http', port: 3000 },

@@ -29,6 +29,6 @@ test('the supervisor imports neither the application nor the runtime', () => {
 })
 
 test('the walk finds what is there', () => {
-  const found = reachedFrom('src/boot/process.ts')
+  const found = reachedFrom('src/boot/boot.ts')
   for (const name of ['fastify', 'kysely', 'src/runtime/dispatcher.ts']) assert.ok(found.has(name), name)
 })

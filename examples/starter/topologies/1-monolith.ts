@@ -16,6 +16,7 @@ export default {
     queue: { driver: 'postgres', concurrency: 4 },
     bus: { driver: 'postgres' },
     lease: { driver: 'postgres' },
+    rate: { driver: 'memory' },
     transport: { driver: 'memory' },
     blobs: { driver: 'filesystem' },
     ingress: { driver: 'http', port: 3000 },

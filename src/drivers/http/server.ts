@@ -4,10 +4,11 @@
  * and request time-outs only every connectionsCheckingInterval, 30 s unless it is set
  * (reliability.md, finding 3).
  */
-import http from 'node:http'
+import type http from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeader } from 'node:http'
 import type { Socket } from 'node:net'
 import { limits } from '../../base/limits.ts'
+import { nodeHttp } from '../../base/node-http.ts'
 import { monotonicMs } from '../../base/time.ts'
 import type { Mount } from '../../ports/ingress.ts'
 import type { ServerMeter } from './server-meter.ts'
@@ -22,7 +23,7 @@ export interface GuardTimes {
 /** What runs, mounts included, and whether the server is on its way out. */
 export interface ServerState { inFlight: number; connections: number; draining: boolean }
 
-export class TrackedResponse extends http.ServerResponse {
+export class TrackedResponse extends nodeHttp.ServerResponse {
   /** Who wants to know that this response was sent or lost its connection. */
   whenClosed: { closed(): void } | null = null
   startedAtMs = 0
@@ -38,7 +39,7 @@ export function createServer(listener: TrackedListener, mounts: readonly Mount[]
     meter?.ended(this)
     this.whenClosed?.closed()
   }
-  const server = http.createServer({
+  const server = nodeHttp.createServer({
     headersTimeout: times.headersTimeoutMs,
     requestTimeout: times.requestTimeoutMs,
     keepAliveTimeout: times.keepAliveTimeoutMs,

@@ -1,6 +1,7 @@
 /** The transport within one process: a function call, with copies so that nobody shares an object. */
 import { fault, isTenfoldError } from '../../base/errors.ts'
 import type { TenfoldError } from '../../base/errors.ts'
+import { JsonText } from '../../base/json-text.ts'
 import { after } from '../../base/time.ts'
 import type { Answer, Call, Caller, Receiver, Transport } from '../../ports/transport.ts'
 import { jsonCopy } from './json-copy.ts'
@@ -45,7 +46,8 @@ export function copyOfCall(call: Call): Call {
 export async function answerOf(receiver: Receiver, call: Call): Promise<Answer> {
   try {
     const answer = await receiver(call)
-    return { ...answer, output: jsonCopy(answer.output, 'output') }
+    // A text cannot be changed, so it needs no copy.
+    return answer.output instanceof JsonText ? answer : { ...answer, output: jsonCopy(answer.output, 'output') }
   } catch (error) {
     throw known(error)
   }

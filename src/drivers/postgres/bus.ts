@@ -23,6 +23,8 @@ export interface PostgresBusOptions {
   readonly pollMs?: number
   /** Registers a call-back for commits of this process. */
   readonly onAppended?: (callback: (names: ReadonlySet<string>) => void) => () => void
+  /** How the database of this process signs what it notifies. */
+  readonly sender?: string
 }
 
 const reconnectMs = 200
@@ -39,12 +41,14 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
   let listening: Promise<void> | undefined
   const asking = new Map<string, { lsn: bigint; readonly answer: Promise<Progress> }>()
   const wake = (names: ReadonlySet<string>) => { for (const consumer of consumers.values()) if (consumer.reads(names)) consumer.wake() }
-  /** `replay`, or names with blanks between them; nothing means anything. */
+  /** `replay`, or a sender and names with blanks between them; no name means any. */
   const hear = (payload: string) => {
-    const names = new Set(payload.split(' '))
+    const [sender, ...names] = payload.split(' ')
+    if (sender === options.sender) return
+    const known = new Set(names)
     for (const consumer of consumers.values()) {
       if (payload === 'replay') void consumer.reload()
-      else if (payload === '' || consumer.reads(names)) consumer.wake()
+      else if (names.length === 0 || consumer.reads(known)) consumer.wake()
     }
   }
 

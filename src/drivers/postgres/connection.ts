@@ -10,6 +10,7 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { MetricRegistry } from '../../base/metric-registry.ts'
 import type { Result, Statement } from '../../ports/database.ts'
+import { gatherWrites } from './gathered-writes.ts'
 import { observePools, stateOf } from './pool-metrics.ts'
 import type { PoolState } from './pool-metrics.ts'
 import { refusalOf } from './refusal.ts'
@@ -77,6 +78,7 @@ export async function runOn<Row>(client: pg.ClientBase, statement: Statement): P
   if (text.includes('\0')) throw fault('INVALID_INPUT', 'an SQL text contains the character U+0000')
   const name = statement.prepare === false ? undefined : nameOn(client, text)
   try {
+    gatherWrites(client)
     const result = await client.query({ name, text, values: statement.values as unknown[] })
     return { rows: result.rows as Row[], affected: result.command === 'SELECT' ? 0 : result.rowCount ?? 0 }
   } catch (error) {

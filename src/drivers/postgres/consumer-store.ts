@@ -5,11 +5,12 @@
  * (tx, seq) orders the log. A row may be read once every transaction that could still
  * commit before it has ended: tx < pg_snapshot_xmin(pg_current_snapshot()).
  */
-import type pg from 'pg'
+import pg from 'pg'
 import { limits } from '../../base/limits.ts'
 import type { DeadLetter, Depth } from '../../ports/bus.ts'
 import type { Message, Position } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
+import { gatherWrites } from './gathered-writes.ts'
 import { formatLsn, parseLsn, positionText, toPlace, toPosition } from './log-position.ts'
 import type { OutboxPlace, PositionRow } from './log-position.ts'
 
@@ -109,6 +110,7 @@ export class ConsumerStore {
   /** Two statements, one after the other, in one trip where the connection is pipelined. */
   async head(after: OutboxPlace, names: readonly string[] | null): Promise<Head> {
     const { what, where, values } = ownOf(names)
+    if (!(this.#client instanceof pg.Pool)) gatherWrites(this.#client)
     const [position, head] = await Promise.all([
       this.#client.query<PositionRow>({ name: 'bus_position', text: positionText }),
       this.#client.query<{ readable: string | null; own: string | null }>({ name: `bus_head_${what}`, text: headText(where), values: [after.tx, after.seq, ...values] }),

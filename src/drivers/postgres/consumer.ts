@@ -18,6 +18,7 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { MetricRegistry } from '../../base/metric-registry.ts'
 import { after, monotonicMs, sleep } from '../../base/time.ts'
+import { traceIdOf } from '../../base/traceparent.ts'
 import type { Subscribed, Subscription } from '../../ports/bus.ts'
 import type { Position } from '../../ports/database.ts'
 import { ConsumerStore } from './consumer-store.ts'
@@ -36,9 +37,9 @@ export interface ConsumerOptions {
 interface Waiter { readonly target: OutboxPlace; readonly lsn: bigint; resolve(reached: boolean): void }
 
 /** Commits that arrive within this time share a poll, so that batches form under load. */
-const gatherMs = 2
+const gatherMsDefault = 5
 const restMsMax = 25
-/** While a running transaction holds the horizon back. */
+/** While a running transaction holds the horizon back; doubled each time, unless a reader waits. */
 const horizonPollMs = 3
 /** A cursor that moved over other consumers' rows only is saved this often: each save is a commit. */
 const stepSaveMs = 1_000
@@ -61,6 +62,8 @@ export class Consumer implements Subscribed {
   #asked = -1n
   #leading = false
   #woken = false
+  /** How often in a row the horizon was found held back. */
+  #held = 0
   #wake: (() => void) | undefined
   #hurry: (() => void) | undefined
   readonly #waiters = new Set<Waiter>()
@@ -179,12 +182,13 @@ export class Consumer implements Subscribed {
     if (own) {
       const entries = await store.poll(this.#place, this.names)
       // It is committed, and a running transaction still holds the horizon back.
-      if (entries.length === 0) return this.#wait(horizonPollMs)
+      if (entries.length === 0) return this.#awaitHorizon()
+      this.#held = 0
       await this.#handle(store, entries)
       await this.#save(store, entries.at(-1)!)
       if (reaches(this.#place, own)) this.#shown = { position, atMs: lookedAtMs }
       // Under load it rests as long as it worked, so that half of the time is the commands'.
-      if (entries.length < limits.batchEventsMax) await this.#rest(Math.min(restMsMax, Math.max(gatherMs, monotonicMs() - lookedAtMs)))
+      if (entries.length < limits.batchEventsMax) await this.#rest(Math.max(this.#gatherMs, Math.min(restMsMax, monotonicMs() - lookedAtMs)))
       return
     }
     this.#shown = { position, atMs: lookedAtMs }
@@ -206,14 +210,25 @@ export class Consumer implements Subscribed {
       })
       this.#wake = undefined
     }
-    if (this.#woken) await this.#rest(gatherMs)
+    if (this.#woken) await this.#rest(this.#gatherMs)
+  }
+
+  get #gatherMs(): number { return this.subscription.gatherMs ?? gatherMsDefault }
+
+  #awaitHorizon(): Promise<void> {
+    return this.#pause(this.#waiters.size > 0 ? horizonPollMs : Math.min(restMsMax, horizonPollMs * 2 ** this.#held++))
   }
 
   /** Lets a batch gather, unless a reader waits. */
   async #rest(restMs: number): Promise<void> {
-    if (this.#waiters.size > 0 || this.#stopping.signal.aborted) return
+    if (this.#waiters.size === 0) await this.#pause(restMs)
+  }
+
+  /** Commits do not end it; a reader that begins to wait does. */
+  async #pause(pauseMs: number): Promise<void> {
+    if (this.#stopping.signal.aborted) return
     await new Promise<void>(resolve => {
-      const cancel = after(restMs, resolve)
+      const cancel = after(pauseMs, resolve)
       this.#hurry = () => { cancel(); resolve() }
     })
     this.#hurry = undefined
@@ -276,7 +291,7 @@ export class Consumer implements Subscribed {
       else {
         const attempts = entry.attempts + 1
         const dead = attempts >= this.subscription.attemptsMax
-        if (dead) this.#options.log.error({ consumer: this.subscription.consumer, message: entry.message.id, event: entry.message.name, attempts, error }, 'a message is a dead letter now')
+        if (dead) this.#options.log.error({ ...this.#about(entry), event: entry.message.name, attempts, error }, 'a message is a dead letter now')
         await store.failAgain(entry, attempts, backoffMs(this.subscription.backoff, attempts), dead, error)
         if (dead) this.#options.metrics?.counter('tenfold_intent_dead_total', this.subscription.consumer).add()
       }
@@ -285,13 +300,17 @@ export class Consumer implements Subscribed {
     this.#advance(this.#place)
   }
 
+  #about({ message: { id, traceparent } }: Entry): Record<string, unknown> {
+    return { intent: this.subscription.consumer, message: id, traceId: traceparent && traceIdOf(traceparent) }
+  }
+
   async #try(entry: Entry): Promise<string | null> {
     const startedAtMs = monotonicMs()
     try {
       await this.subscription.handle([entry.message])
       return null
     } catch (error) {
-      this.#options.log.warn({ err: error, consumer: this.subscription.consumer, message: entry.message.id, tookMs: monotonicMs() - startedAtMs }, 'a message failed')
+      this.#options.log.warn({ err: error, ...this.#about(entry), tookMs: monotonicMs() - startedAtMs }, 'a message failed')
       return String((error as Error)?.message ?? error)
     }
   }

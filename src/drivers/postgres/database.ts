@@ -2,11 +2,13 @@
 import type pg from 'pg'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
+import { randomHex } from '../../base/random.ts'
 import { after, monotonicMs } from '../../base/time.ts'
 import type { Database, MigrationReport, Position, Result, ServiceSchema, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
 import { Connections } from './connection.ts'
 import type { ConnectionOptions } from './connection.ts'
+import { gatherWrites } from './gathered-writes.ts'
 import { positionText, toPosition } from './log-position.ts'
 import type { PositionRow } from './log-position.ts'
 import { migrate } from './migration.ts'
@@ -16,6 +18,8 @@ import { claimBucket, PostgresTransaction } from './transaction.ts'
 export interface PostgresDatabase extends Database {
   /** Calls back after each commit that put messages into the outbox; for a bus in the same process. */
   readonly onAppended: (callback: (names: ReadonlySet<string>) => void) => () => void
+  /** The first word of what it notifies: a bus in the same process has been told already. */
+  readonly sender: string
 }
 
 export const openPostgresDatabase = (options: ConnectionOptions): PostgresDatabase => new Driver(options)
@@ -43,6 +47,7 @@ class Driver implements PostgresDatabase {
   readonly #listeners = new Set<(names: ReadonlySet<string>) => void>()
   #nextPosition: Promise<Position> | undefined
   readonly #notifying = new Set<string>()
+  readonly sender = `from:${randomHex(6)}`
   #closed = false
   #running = 0
   #idle: (() => void) | undefined
@@ -126,13 +131,13 @@ class Driver implements PostgresDatabase {
     const onError = (error: Error) => { broken = error }
     client.on('error', onError)
     try {
+      gatherWrites(client)
       const begun = client.query(scope.bucket === null ? 'BEGIN' : `BEGIN; SET LOCAL tenfold.bucket = '${scope.bucket}'`)
       // Not awaited: it travels with the first statement. Its failure shows again at COMMIT.
       begun.catch(() => {})
       const transaction = new PostgresTransaction(client, scope)
       const value = await work(transaction)
-      await begun.catch((error: unknown) => { throw refusalOf(error) })
-      await commit(client)
+      await Promise.all([begun.catch((error: unknown) => { throw refusalOf(error) }), commit(client), transaction.sendPosition()])
       if (transaction.appended.size > 0) this.#announce(transaction.appended)
       return value
     } catch (error) {
@@ -148,13 +153,14 @@ class Driver implements PostgresDatabase {
   /** Wakes the consumers of these names: at once in this process, and soon, once for many commits, in others. */
   #announce(names: ReadonlySet<string>): void {
     for (const listener of this.#listeners) listener(names)
+    const isDue = this.#notifying.size > 0
     for (const name of names) this.#notifying.add(name)
-    if (this.#notifying.size > names.size) return
+    if (isDue) return
     after(notifyDelayMs, () => {
-      const text = [...this.#notifying].join(' ')
+      const text = [this.sender, ...this.#notifying].join(' ')
       this.#notifying.clear()
       if (this.#closed) return
-      void this.#count(() => this.#connections.owner.query({ name: 'tenfold_notify', text: notifyText, values: [text.length < notifyCharactersMax ? text : ''] }))
+      void this.#count(() => this.#connections.owner.query({ name: 'tenfold_notify', text: notifyText, values: [text.length < notifyCharactersMax ? text : this.sender] }))
         .catch((error: unknown) => this.#options.log.debug({ err: error }, 'consumers elsewhere will find it by polling'))
     }, true)
   }

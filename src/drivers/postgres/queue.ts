@@ -7,6 +7,8 @@ import pg from 'pg'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
+import { randomHex } from '../../base/random.ts'
+import { after } from '../../base/time.ts'
 import type { MetricRegistry } from '../../base/metric-registry.ts'
 import type { DeadJob, Job, Queue, QueueDepth, Working, WorkOptions } from '../../ports/queue.ts'
 import { ofRuntime } from './attribution.ts'
@@ -16,12 +18,13 @@ import { refusalOf } from './refusal.ts'
 
 export interface PostgresQueueOptions { readonly url: string; readonly log: Logger; readonly metrics?: MetricRegistry | null }
 
+const notifyDelayMs = 5
 // A waiting id is left as it is; one that is dead or done is enqueued anew.
 const enqueueText = ofRuntime('job', `
-  INSERT INTO tenfold.job (id, name, payload, serial, run_at, asked_at, attempts_max)
-  SELECT id, name, payload, serial, coalesce(run_at, now()), run_at, attempts_max
-  FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::timestamptz[], $6::int[])
-    WITH ORDINALITY AS job (id, name, payload, serial, run_at, attempts_max, position) ORDER BY position
+  INSERT INTO tenfold.job (id, name, payload, serial, run_at, asked_at, attempts_max, traceparent)
+  SELECT id, name, payload, serial, coalesce(run_at, now()), run_at, attempts_max, traceparent
+  FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::timestamptz[], $6::int[], $7::text[])
+    WITH ORDINALITY AS job (id, name, payload, serial, run_at, attempts_max, traceparent, position) ORDER BY position
   ON CONFLICT (id) DO NOTHING`)
 const depthText = ofRuntime('job', `
   SELECT count(*) FILTER (WHERE worker IS NULL AND dead_at IS NULL AND run_at <= now()) AS waiting,
@@ -34,11 +37,12 @@ const depthText = ofRuntime('job', `
 export interface JobRow {
   readonly id: string; readonly name: string; readonly payload: unknown; readonly serial: string | null
   readonly asked_at: Date | null; readonly attempts: number; readonly attempts_max: number; readonly error: string | null
+  readonly traceparent: string | null
 }
 
 export const jobOf = (row: JobRow): Job => ({
   id: row.id, name: row.name, payload: row.payload, attemptsMax: row.attempts_max,
-  serial: row.serial ?? undefined, runAtMs: row.asked_at?.getTime(),
+  serial: row.serial ?? undefined, runAtMs: row.asked_at?.getTime(), traceparent: row.traceparent ?? undefined,
 })
 
 export const openPostgresQueue = (options: PostgresQueueOptions): Queue => new PostgresQueue(options)
@@ -47,6 +51,8 @@ class PostgresQueue implements Queue {
   readonly #options: PostgresQueueOptions
   readonly #pool: pg.Pool
   readonly #workers = new Set<JobWorker>()
+  readonly #sender = randomHex(6)
+  #notifies = false
   #closed = false
 
   constructor(options: PostgresQueueOptions) {
@@ -75,14 +81,25 @@ class PostgresQueue implements Queue {
     await this.#query({ name: 'queue_enqueue', text: enqueueText }, [
       jobs.map(job => job.id), jobs.map(job => job.name), payloads, jobs.map(job => job.serial ?? null),
       jobs.map(job => job.runAtMs === undefined ? null : new Date(job.runAtMs)), jobs.map(job => job.attemptsMax),
+      jobs.map(job => job.traceparent ?? null),
     ])
     for (const worker of this.#workers) worker.wake()
-    await this.#pool.query(`SELECT pg_notify('tenfold_job', '')`).catch(() => {})
+    this.#notify()
+  }
+
+  /** Soon, and once for many: workers of other processes. Those of this one have been woken. */
+  #notify(): void {
+    if (this.#notifies) return
+    this.#notifies = true
+    after(notifyDelayMs, () => {
+      this.#notifies = false
+      if (!this.#closed) this.#pool.query(`SELECT pg_notify('tenfold_job', $1)`, [this.#sender]).catch(() => {})
+    }, true)
   }
 
   async work(work: WorkOptions): Promise<Working> {
     if (this.#closed) throw fault('UNAVAILABLE', 'the queue is closed')
-    const worker = new JobWorker({ ...this.#options, pool: this.#pool }, work)
+    const worker = new JobWorker({ ...this.#options, pool: this.#pool, sender: this.#sender }, work)
     this.#workers.add(worker)
     await worker.listening
     return { stop: async graceMs => { await worker.stop(graceMs); this.#workers.delete(worker) } }

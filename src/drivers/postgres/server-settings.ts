@@ -123,8 +123,8 @@ export interface ConnectionDemand {
 /** Per service and process. */
 export interface PoolSizes { readonly readersMax: number; readonly writersMax: number }
 
-/** Whatever it serves: owner 4, bus 4 and its listener, broadcast 1, and one each to see that queue and leases are there. */
-const fixedPerProcess = 12
+/** Whatever it serves: owner 4, bus 4 and its listener, broadcast 1, rates 2, and one each to see that queue and leases are there. */
+const fixedPerProcess = 14
 /** A worker besides: queue 5 more and its listener, leases 1 more and one held, the consumers of jobs and of invalidations. */
 const fixedPerWorker = 10
 const wanted: PoolSizes = { readersMax: 3, writersMax: 8 }

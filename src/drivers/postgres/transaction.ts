@@ -7,9 +7,12 @@ import { fault } from '../../base/errors.ts'
 import { bucketOf } from '../../base/id.ts'
 import { limits } from '../../base/limits.ts'
 import { monotonicMs } from '../../base/time.ts'
-import type { Claim, Message, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
+import type { Claim, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
 import { runOn } from './connection.ts'
+import { gatherWrites } from './gathered-writes.ts'
+import { positionText, toPosition } from './log-position.ts'
+import type { PositionRow } from './log-position.ts'
 import { refusalOf } from './refusal.ts'
 
 export const claimBucket = (scope: string, value: string): number => bucketOf(`${scope}\u0000${value}`)
@@ -51,16 +54,40 @@ export function appendStatement(messages: readonly Message[]): Statement {
 export const jobsWord = '$jobs'
 
 export class PostgresTransaction implements Transaction {
-  readonly bucket: number | null
   /** Names of what was put into the outbox. */
   readonly appended = new Set<string>()
   readonly #client: pg.ClientBase
   readonly #scope: TransactionScope
+  #bucket: number | null
+  #position: PromiseWithResolvers<Position | null> | undefined
 
   constructor(client: pg.ClientBase, scope: TransactionScope) {
     this.#client = client
     this.#scope = scope
-    this.bucket = scope.bucket
+    this.#bucket = scope.bucket
+  }
+
+  get bucket(): number | null { return this.#bucket }
+
+  enter(bucket: number): void {
+    if (this.#bucket === null) throw new Error('a projection spans buckets already')
+    if (bucket === this.#bucket) return
+    this.#bucket = bucket
+    gatherWrites(this.#client)
+    // Not awaited: it travels with the next statement. Its failure shows again at COMMIT.
+    this.#client.query(`SET LOCAL tenfold.bucket = '${bucket}'`).catch(() => {})
+  }
+
+  committed(): Promise<Position | null> {
+    this.#position ??= Promise.withResolvers<Position | null>()
+    return this.#position.promise
+  }
+
+  /** To be sent right behind COMMIT. */
+  async sendPosition(): Promise<void> {
+    if (!this.#position) return
+    const found = await runOn<PositionRow>(this.#client, { text: positionText, values: [] }).catch(() => null)
+    this.#position.resolve(found && toPosition(found.rows[0]!))
   }
 
   async query<Row>(statement: Statement): Promise<Result<Row>> {

@@ -2,13 +2,15 @@
  * The orchestrator as child processes of Node on this machine.
  *
  * What a child must do (messages over Node's IPC channel, objects with `type`)
- * - say `ready` when it can take work; or `failed`, with the reason, before it exits instead.
+ * - say `ready` when it can take work; or `failed`, with the reason, before it exits instead,
+ *   `isHopeless` when another attempt would fail alike.
+ * - a spare (spare.ts) may say `learnt` while it loads, to whoever started it.
  * - `connection`, with an id and a socket of which nothing has been read: answer `took` with
  *   the id at once, then serve it. Comes after `ready`, only when its spec listens.
  * - `drain`, with graceMs: take no new work, finish what runs, exit 0 within graceMs. It is
  *   killed soon after. Connections that are idle may be used once more within lingerMs, and
  *   each answer says `Connection: close`, so that no client meets a reset.
- * - `question`, with an id: say `answer` with the same id and the answer.
+ * - `statistics`, `metrics` or `traces`, with an id and perhaps a payload: answer with the same type and id, and `answer`.
  * - say `draining` when it drains by itself: it gets no more connections.
  * - on 'disconnect' the supervisor has died: exit by itself, at once or after draining.
  *   Children are detached, so nothing else would end them.
@@ -17,25 +19,31 @@
  * A changed spec is rolled, one process at a time: the new one is ready before the old one
  * is drained. One that does not become ready ends the roll; the old ones stay.
  */
+import type { Readable } from 'node:stream'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
 import { Listener } from './listener.ts'
 import { Replica } from './replica.ts'
+import type { ReplicaOptions } from './replica.ts'
+import { spawnProcess } from './spare.ts'
+import type { Spares } from './spare.ts'
 
 /** To the child; `connection` carries a socket. */
 export type SupervisorMessage =
   | { readonly type: 'connection'; readonly id: number }
   | { readonly type: 'drain'; readonly graceMs: number; readonly lingerMs?: number | undefined }
-  | { readonly type: 'question'; readonly question: Question; readonly id: number }
+  | { readonly type: Question; readonly id: number; readonly payload?: unknown }
+  | { readonly type: 'begin'; readonly env: Readonly<Record<string, string>> }
 /** From the child. */
 export type ChildMessage =
   | { readonly type: 'ready' }
   | { readonly type: 'took'; readonly id: number }
   | { readonly type: 'draining' }
-  | { readonly type: 'failed'; readonly reason: string }
-  | { readonly type: 'answer'; readonly id: number; readonly answer: unknown }
+  | { readonly type: 'failed'; readonly reason: string; readonly isHopeless?: boolean }
+  | { readonly type: 'learnt'; readonly answer: unknown }
+  | { readonly type: Question; readonly id: number; readonly answer: unknown }
 
 /** While others answer there is time to let idle connections end by themselves. */
 const rollLingerMs = 2_000
@@ -44,7 +52,14 @@ export interface ProcessOrchestratorOptions {
   readonly log: Logger
   /** The Node that runs the children; the one of this process unless told otherwise. */
   readonly nodePath?: string
+  /** Where a process is taken from before one is started. */
+  readonly spares?: Spares
+  /** Takes what the children print; without it that goes where this process prints. */
+  readonly onOutput?: TakeOutput | undefined
 }
+
+/** `process` is the name and the replica: `web.0`. */
+export type TakeOutput = (process: string, stdout: Readable, stderr: Readable) => void
 
 export function openProcessOrchestrator(options: ProcessOrchestratorOptions): Orchestrator {
   return new ProcessOrchestrator(options)
@@ -55,6 +70,8 @@ interface Place { readonly spec: ProcessSpec; readonly replica: number }
 class ProcessOrchestrator implements Orchestrator {
   readonly #log: Logger
   readonly #nodePath: string
+  readonly #spares: Spares | undefined
+  readonly #onOutput: TakeOutput | undefined
   /** By everything that identifies a process: a changed spec is another one. */
   readonly #replicas = new Map<string, Replica>()
   readonly #leaving = new Set<Replica>()
@@ -65,6 +82,8 @@ class ProcessOrchestrator implements Orchestrator {
   constructor(options: ProcessOrchestratorOptions) {
     this.#log = options.log
     this.#nodePath = options.nodePath ?? process.execPath
+    this.#spares = options.spares
+    this.#onOutput = options.onOutput
   }
 
   /** One at a time, in the order of the calls. */
@@ -104,7 +123,8 @@ class ProcessOrchestrator implements Orchestrator {
 
   #start(key: string, { spec, replica }: Place): Replica {
     const listener = spec.listen && this.#listeners.get(addressOf(spec.listen))
-    const started = new Replica({ spec, replica, listener, nodePath: this.#nodePath, log: this.#log })
+    const launch: ReplicaOptions['launch'] = (command, env) => this.#spares?.take(command, env) ?? spawnProcess(this.#nodePath, command, env, this.#onOutput !== undefined)
+    const started = new Replica({ spec, replica, listener, launch, log: this.#log, onOutput: this.#onOutput })
     this.#replicas.set(key, started)
     return started
   }
@@ -142,8 +162,8 @@ class ProcessOrchestrator implements Orchestrator {
     return [...this.#replicas.values(), ...this.#leaving].map(replica => replica.state)
   }
 
-  async ask(question: Question): Promise<readonly ProcessAnswer[]> {
-    const answers = await Promise.all([...this.#replicas.values()].map(replica => replica.ask(question)))
+  async ask(question: Question, payload?: unknown): Promise<readonly ProcessAnswer[]> {
+    const answers = await Promise.all([...this.#replicas.values()].map(replica => replica.ask(question, payload)))
     return answers.filter(one => one !== null)
   }
 

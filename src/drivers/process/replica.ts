@@ -1,5 +1,4 @@
 /** One supervised child process: started, started again when it ends unasked, drained. */
-import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { backoffMs } from '../../base/backoff.ts'
 import { fault } from '../../base/errors.ts'
@@ -7,19 +6,21 @@ import type { Logger } from '../../base/log.ts'
 import { after, monotonicMs, now } from '../../base/time.ts'
 import type { ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
 import type { Listener, Seat } from './listener.ts'
-import type { ChildMessage, SupervisorMessage } from './orchestrator.ts'
+import type { ChildMessage, SupervisorMessage, TakeOutput } from './orchestrator.ts'
 
 export interface ReplicaOptions {
   readonly spec: ProcessSpec
   readonly replica: number
   readonly listener: Listener | undefined
-  readonly nodePath: string
+  /** Starts the process, or takes one that waits for work. */
+  readonly launch: (command: readonly string[], env: Readonly<Record<string, string>>) => ChildProcess
   readonly log: Logger
+  readonly onOutput: TakeOutput | undefined
 }
 
 /** A process that ran this long was well: the next restart is immediate again. */
 export const restartWindowMs = 10_000
-/** So often may a process fail before it was ready for the first time. */
+/** So often may a process fail before it was ready for the first time; once only when trying again cannot help. */
 export const firstAttemptsMax = 3
 const readyMs = 30_000
 const killMarginMs = 500
@@ -44,6 +45,7 @@ export class Replica {
   #seat: Seat | undefined
   /** What the process said about why it cannot start. */
   #reason: string | undefined
+  #isHopeless = false
   #stopped: Promise<void> | undefined
 
   constructor(options: ReplicaOptions) {
@@ -62,17 +64,15 @@ export class Replica {
   get isOver(): boolean { return this.#state === 'stopped' || this.#stopped !== undefined }
 
   #start(): void {
-    const { spec, replica, nodePath } = this.#options
+    const { spec, replica, launch, onOutput } = this.#options
     this.#state = 'starting'
     this.#reason = undefined
+    this.#isHopeless = false
     this.#startedAtMs = now()
     this.#startedMonotonicMs = monotonicMs()
-    // Detached: Ctrl-C reaches the supervisor only, which then drains; the contract ends orphans.
-    const child = spawn(nodePath, [...spec.command], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true,
-      env: { ...process.env, ...spec.env, TENFOLD_PROCESS: spec.name, TENFOLD_REPLICA: String(replica) },
-    })
+    const child = launch(spec.command, { ...spec.env, TENFOLD_PROCESS: spec.name, TENFOLD_REPLICA: String(replica) })
     this.#child = child
+    if (child.stdout && child.stderr) onOutput?.(`${spec.name}.${replica}`, child.stdout, child.stderr)
     child.on('message', message => { if (this.#child === child) this.#hear(child, message as ChildMessage) })
     let over = false
     const end = (how: string) => { if (!over) { over = true; this.#ended(how) } }
@@ -87,7 +87,7 @@ export class Replica {
   #hear(child: ChildProcess, message: ChildMessage): void {
     if (message.type === 'ready') this.#becameReady(child)
     if (message.type === 'took') this.#seat?.took(message.id)
-    if (message.type === 'failed') this.#reason = message.reason
+    if (message.type === 'failed') [this.#reason, this.#isHopeless] = [message.reason, message.isHopeless === true]
     if (message.type !== 'draining') return
     this.#seat?.leave()
     this.#state = 'draining'
@@ -111,8 +111,10 @@ export class Replica {
     const { spec, replica, log } = this.#options
     const ranMs = monotonicMs() - this.#startedMonotonicMs
     this.#quickEnds = ranMs < restartWindowMs ? this.#quickEnds + 1 : 1
+    // It has said why, and whoever waits for it is told.
+    if (!this.#wasReady && this.#isHopeless) return this.#giveUp()
     log.warn({ process: spec.name, replica, how, ranMs: Math.round(ranMs) }, 'a process has ended unasked')
-    if (!this.#wasReady && this.#quickEnds >= firstAttemptsMax) return this.#giveUp(how)
+    if (!this.#wasReady && this.#quickEnds >= firstAttemptsMax) return this.#giveUp(`it ended ${firstAttemptsMax} times, the last time with ${how}; `)
     this.#state = 'backing-off'
     this.#restarts++
     // The first restart is immediate, for the callers that wait.
@@ -120,14 +122,14 @@ export class Replica {
     this.#cancel = after(delayMs, () => this.#start())
   }
 
-  #giveUp(how: string): void {
+  #giveUp(times = ''): void {
     const { spec, replica } = this.#options
     this.#state = 'stopped'
-    this.#readiness.reject(fault('UNAVAILABLE', `the process ${spec.name} (replica ${replica}) did not become ready: it ended ${firstAttemptsMax} times, the last time with ${how}; ${this.#reason ?? 'see its output in the log'}`))
+    this.#readiness.reject(fault('UNAVAILABLE', `the process ${spec.name} (replica ${replica}) did not become ready: ${times}${this.#reason ?? 'see its output in the log'}`))
   }
 
   /** What the process answers; null when it is not ready, ends, or takes too long. */
-  async ask(question: Question): Promise<ProcessAnswer | null> {
+  async ask(question: Question, payload?: unknown): Promise<ProcessAnswer | null> {
     const { spec, replica } = this.#options
     const child = this.#child
     if (this.#state !== 'ready' || !child?.connected) return null
@@ -136,11 +138,11 @@ export class Replica {
     const silent = () => resolve(null)
     const listen = (message: unknown) => {
       const heard = message as ChildMessage
-      if (heard.type === 'answer' && heard.id === id) resolve({ name: spec.name, replica, answer: heard.answer })
+      if (heard.type === question && heard.id === id) resolve({ name: spec.name, replica, answer: heard.answer })
     }
     child.on('message', listen).once('exit', silent)
     const cancel = after(answerMs, silent)
-    child.send({ type: 'question', question, id } satisfies SupervisorMessage, error => { if (error) silent() })
+    child.send({ type: question, id, payload } satisfies SupervisorMessage, error => { if (error) silent() })
     return promise.finally(() => { cancel(); child.off('message', listen).off('exit', silent) })
   }
 

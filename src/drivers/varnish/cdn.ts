@@ -1,8 +1,9 @@
 /** The CDN port on Varnish: purges by tag over HTTP, from this machine, with the secret of its configuration. */
-import http from 'node:http'
+import type http from 'node:http'
 import { cacheTagsOf } from '../../base/cache-tag.ts'
 import { backoffMs } from '../../base/backoff.ts'
 import { fault } from '../../base/errors.ts'
+import { nodeHttp } from '../../base/node-http.ts'
 import { sleep } from '../../base/time.ts'
 import type { Cdn } from '../../ports/cdn.ts'
 import { purgeSecretHeader, purgeTagsHeader } from './vcl.ts'
@@ -25,7 +26,7 @@ const secondPurgeMs = 25
 const noTag = 'tenfold-health'
 
 export function openVarnishCdn({ url, secret }: VarnishCdnOptions): Cdn {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 4 })
+  const agent = new nodeHttp.Agent({ keepAlive: true, maxSockets: 4 })
   const send = (tags: string): Promise<number> => purgeOnce(url, agent, { [purgeSecretHeader]: secret, [purgeTagsHeader]: tags })
   return {
     async open() {},
@@ -62,7 +63,7 @@ async function purgeSurely(send: () => Promise<number>, url: string): Promise<vo
 
 function purgeOnce(url: string, agent: http.Agent, headers: Readonly<Record<string, string>>): Promise<number> {
   return new Promise((resolve, reject) => {
-    const request = http.request(url, { method: 'PURGE', agent, headers, timeout: timeoutMs }, response => {
+    const request = nodeHttp.request(url, { method: 'PURGE', agent, headers, timeout: timeoutMs }, response => {
       response.resume().on('end', () => resolve(response.statusCode!)).on('error', reject)
     })
     request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs} ms`))).on('error', reject).end()

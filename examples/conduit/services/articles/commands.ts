@@ -4,11 +4,13 @@ import type { CommandContext } from 'tenfold'
 import { z } from 'zod'
 import { articleLists, articleTag, commentsTag } from '../../freshness.ts'
 import { address, required } from '../../shapes.ts'
+import { people } from '../accounts/queries.ts'
 import { edited, published, removed } from './events.ts'
 import { Article, unknownArticle } from './queries.ts'
 import { articles } from './service.ts'
 import type { ArticleRow, Tables } from './service.ts'
-import { article } from './view.ts'
+import { articleView } from './view.ts'
+import type { AuthorRow } from './view.ts'
 
 export const bySlug = z.object({ slug: address })
 const title = required(512)
@@ -32,7 +34,14 @@ async function own(context: Writing, slug: string): Promise<ArticleRow> {
   return row
 }
 
-export interface AuthorRow { readonly username: string; readonly bio: string | null; readonly image: string | null }
+/** The caller, asked for at their owner and remembered before their read model tells of them: every article has its author here. */
+async function newcomer(context: Writing): Promise<AuthorRow | undefined> {
+  const [person] = await context.call(people, { ids: [context.user.id] })
+  if (person) await context.sql`
+    INSERT INTO author (bucket, id, username, bio, image)
+    VALUES (${context.bucket}, ${person.id}, ${person.username}, ${person.bio}, ${person.image}) ON CONFLICT DO NOTHING`
+  return person
+}
 
 /** Who wrote the article, as this service remembers it; their read model lies in the article's bucket. */
 export const authorOf = (context: Writing, slug: string): Promise<AuthorRow[]> => context.sql<AuthorRow>`
@@ -41,7 +50,7 @@ export const authorOf = (context: Writing, slug: string): Promise<AuthorRow[]> =
 
 /** The answer of a command, from the row it has just written. */
 export async function answer(context: Writing, row: ArticleRow, author: AuthorRow | undefined, favorited: boolean) {
-  return { article: await article(context, context.user.id, { ...row, favorited, ...author ?? { username: null, bio: null, image: null } }) }
+  return { article: await articleView(context, row, author ?? { username: '', bio: null, image: null }, favorited) }
 }
 
 const shownBy = (slug: string): string[] => [articleLists, articleTag(slug), commentsTag(slug)]
@@ -59,14 +68,18 @@ export const publish = articles.command({
       author_id: context.user.id, favorites_count: 0, comment_sequence: 0, created_at: now, updated_at: now,
     }
     // Sent together: one round trip.
-    const [author] = await Promise.all([
+    const [[known]] = await Promise.all([
       context.sql<AuthorRow>`SELECT username, bio, image FROM author WHERE bucket = ${context.bucket} AND id = ${row.author_id}`,
       context.sql`
+        WITH counted AS (
+          INSERT INTO shelf (bucket, articles) VALUES (${context.bucket}, 1)
+          ON CONFLICT (bucket) DO UPDATE SET articles = shelf.articles + 1
+        )
         INSERT INTO article (bucket, id, slug, title, description, body, tags, author_id, created_at, updated_at)
         VALUES (${context.bucket}, ${row.id}, ${row.slug}, ${title}, ${description}, ${body}, ${tagList}, ${row.author_id}, ${now}, ${now})`,
     ])
     context.emit(published, { id: row.id, author: row.author_id, tags: tagList, slug: row.slug, createdAt: now.toISOString() })
-    return answer(context, row, author[0], false)
+    return answer(context, row, known ?? await newcomer(context), false)
   },
 })
 
@@ -108,6 +121,7 @@ export const remove = articles.command({
     const { id, author_id, tags } = await own(context, slug)
     await context.db.deleteFrom('comment').where('article_id', '=', id).execute()
     await context.db.deleteFrom('favorite').where('article_id', '=', id).execute()
+    await context.sql`UPDATE shelf SET articles = articles - 1 WHERE bucket = ${context.bucket}`
     await context.db.deleteFrom('article').where('id', '=', id).execute()
     context.emit(removed, { id, author: author_id, tags }, { key: keyOfId(author_id) })
     return undefined

@@ -1,7 +1,8 @@
-/** What articles remember of others: who the authors are, and how often each tag is used. */
+/** What articles remember of others: who the authors are and who follows them, and how often each tag is used. */
 import { keyOfId } from 'tenfold'
-import { allTags, persons } from '../../freshness.ts'
+import { allTags, followerTag, persons } from '../../freshness.ts'
 import { changed, registered } from '../accounts/events.ts'
+import { followed, unfollowed } from '../profiles/events.ts'
 import { edited, published, removed } from './events.ts'
 import { articles } from './service.ts'
 
@@ -16,6 +17,25 @@ export const authors = articles.projection({
       SELECT * FROM unnest(${people.map(one => context.bucketOf(keyOfId(one.id)))}::smallint[], ${people.map(one => one.id)}::uuid[],
         ${people.map(one => one.username)}::text[], ${people.map(one => one.bio)}::text[], ${people.map(one => one.image)}::text[])
       ON CONFLICT (bucket, id) DO UPDATE SET username = excluded.username, bio = excluded.bio, image = excluded.image`
+  },
+})
+
+/** Kept with the author, and so with their articles: a row of a list finds it in its own bucket. */
+export const followers = articles.projection({
+  on: [followed, unfollowed],
+  invalidates: batch => batch.all.map(event => followerTag(event.payload.follower)),
+  async run(context, batch) {
+    // Only the last word on each pair counts, so the order within the batch is kept.
+    const pairs = [...new Map(batch.all.map(event => [`${event.payload.follower} ${event.payload.followee}`, event])).values()]
+    const rowsOf = (name: string) => pairs.filter(event => event.name === name).map(({ payload }) => payload)
+    const [gone, made] = [rowsOf(unfollowed.name), rowsOf(followed.name)]
+    if (gone.length > 0) await context.sql`
+      DELETE FROM follower f USING unnest(${gone.map(one => context.bucketOf(keyOfId(one.followee)))}::smallint[], ${gone.map(one => one.followee)}::uuid[], ${gone.map(one => one.follower)}::uuid[]) AS gone (bucket, author, follower)
+      WHERE f.bucket = gone.bucket AND f.author_id = gone.author AND f.follower_id = gone.follower`
+    if (made.length > 0) await context.sql`
+      INSERT INTO follower (bucket, author_id, follower_id)
+      SELECT * FROM unnest(${made.map(one => context.bucketOf(keyOfId(one.followee)))}::smallint[], ${made.map(one => one.followee)}::uuid[], ${made.map(one => one.follower)}::uuid[])
+      ON CONFLICT DO NOTHING`
   },
 })
 

@@ -1,15 +1,14 @@
-/** Reading articles, comments and tags. Each list is one statement over the service's own tables. */
-import { fault, keyOfHandle } from 'tenfold'
+/** Reading articles, comments and tags. Each answer is one statement over the service's own tables, and its text as well. */
+import { fault, JsonText, keyOfHandle } from 'tenfold'
 import type { QueryContext } from 'tenfold'
 import { z } from 'zod'
-import { allTags, articleLists, articleTag, commentsTag, persons, shared, viewTags } from '../../freshness.ts'
+import { allTags, articleLists, articleTag, commentsTag, favoriteLists, itemTags, persons, shared, viewTags } from '../../freshness.ts'
 import { address, Paging, Profile, Summary } from '../../shapes.ts'
 import { people, person } from '../accounts/queries.ts'
-import { authors, tagUses } from './projections.ts'
+import { authors, followers, tagUses } from './projections.ts'
 import { articles } from './service.ts'
 import type { Tables } from './service.ts'
-import { article, following, summaries } from './view.ts'
-import type { ViewRow } from './view.ts'
+import { following } from './view.ts'
 
 const { slug, title, description, ...rest } = Summary.shape
 export const Article = z.object({ slug, title, description, body: z.string(), ...rest })
@@ -17,55 +16,63 @@ export const Comment = z.object({ id: z.number(), createdAt: z.string(), updated
 
 export const unknownArticle = () => fault('NOT_FOUND', 'article not found', { fields: { article: ['not found'] } })
 
-type Reading = Pick<QueryContext, 'call' | 'sql'>
+type Reading = Pick<QueryContext, 'sql'>
 interface Filter { readonly tag?: string | undefined; readonly writer?: string | undefined; readonly lover?: string | undefined }
 interface Page { readonly ids: readonly string[]; readonly total: number }
+interface Text { readonly text: string }
 
 export const list = articles.query({
-  http: 'GET /api/articles', auth: 'optional', scatter: true, reads: [authors], summary: 'Articles, newest first',
-  freshness: shared, tags: (_, { user }) => [articleLists, persons, ...viewTags(user)],
+  http: 'GET /api/articles', auth: 'optional', scatter: true, reads: [authors, followers], summary: 'Articles, newest first',
+  freshness: shared,
+  tags: ({ favorited }, { user, output }) => [articleLists, ...favorited === undefined ? [] : [favoriteLists], ...itemTags(output?.articles), persons, ...viewTags(user)],
   input: z.object({ tag: z.string().optional(), author: address.optional(), favorited: address.optional(), ...Paging }),
   output: z.object({ articles: z.array(Summary), articlesCount: z.number() }),
   async run(context, { tag, author, favorited, limit, offset }) {
     const viewer = context.user?.id ?? null
-    if (tag === undefined && author === undefined && favorited === undefined) {
-      const { rows, total } = await newest(context, viewer, limit, offset)
-      return { articles: await summaries(context, viewer, rows), articlesCount: total }
-    }
+    if (tag === undefined && author === undefined && favorited === undefined) return newest(context, viewer, limit, offset)
     const people = await Promise.all([author, favorited].map(username => username === undefined ? undefined : context.call(person, { username })))
     if (people.includes(null)) return { articles: [], articlesCount: 0 }
     const filter = { tag, writer: people[0]?.id, lover: people[1]?.id }
     const page = await pageOf(context, filter, limit, offset)
     // Beyond the last page there is no row to tell the total.
     const { total } = page.ids.length > 0 || offset === 0 ? page : await pageOf(context, filter, 1, 0)
-    return { articles: await summaries(context, viewer, await rowsOf(context, page.ids, viewer)), articlesCount: total }
+    return new JsonText(`{"articles":${await summaries(context, page.ids, viewer, false)},"articlesCount":${total}}`)
   },
 })
 
-/** A page of all articles, as one value: a row for each costs the application more than the database. */
-async function newest({ sql }: Reading, viewer: string | null, limit: number, offset: number): Promise<{ rows: ViewRow[]; total: number }> {
-  const [found] = await sql<{ rows: ViewRow[]; total: number }>`
-    SELECT coalesce(json_agg(item), '[]') AS rows, (SELECT count(*) FROM article) AS total FROM (
-        SELECT a.slug, a.title, a.description, a.tags, a.favorites_count, a.author_id, w.username, w.bio, w.image, a.created_at, a.updated_at,
-          f.user_id IS NOT NULL AS favorited
-        FROM (SELECT * FROM article ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset}) a
-        LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
-        LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
-        ORDER BY a.created_at DESC, a.id DESC) item`
-  return found!
+/**
+ * The newest of all, as the answer's own text: rows would cost the application more than the
+ * database. A page is chosen first; what belongs to its rows lies in their bucket.
+ */
+async function newest({ sql }: Reading, viewer: string | null, limit: number, offset: number): Promise<JsonText<never>> {
+  const [found] = await sql<Text>`
+    SELECT concat('{"articles":[', string_agg(row_to_json(item)::text, ','), '],"articlesCount":', (SELECT coalesce(sum(articles), 0) FROM shelf), '}') AS text FROM (
+      SELECT a.slug, a.title, a.description, a.tags AS "tagList",
+        to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
+        EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}) AS favorited,
+        a.favorites_count AS "favoritesCount",
+        (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image,
+          EXISTS (SELECT FROM follower o WHERE o.bucket = a.bucket AND o.author_id = a.author_id AND o.follower_id = ${viewer}) AS following) author) AS author
+      FROM (SELECT * FROM article ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset}) a
+      LEFT JOIN LATERAL (SELECT username, bio, image FROM author WHERE bucket = a.bucket AND id = a.author_id LIMIT 1) w ON true
+      ORDER BY a.created_at DESC, a.id DESC) item`
+  return new JsonText(found!.text)
 }
 
-/** Articles by id, newest first. */
-async function rowsOf({ sql }: Reading, ids: readonly string[], viewer: string | null): Promise<ViewRow[]> {
-  const [found] = await sql<{ rows: ViewRow[] }>`
-    SELECT coalesce(json_agg(item), '[]') AS rows FROM (
-        SELECT a.slug, a.title, a.description, a.tags, a.favorites_count, a.author_id, w.username, w.bio, w.image, a.created_at, a.updated_at,
-          f.user_id IS NOT NULL AS favorited
-        FROM (SELECT * FROM article WHERE id = ANY (${ids}::uuid[])) a
-        LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
-        LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
-        ORDER BY a.created_at DESC, a.id DESC) item`
-  return found!.rows
+/** Articles by id, newest first, as the text of a list. */
+async function summaries({ sql }: Reading, ids: readonly string[], viewer: string | null, followsAll: boolean): Promise<string> {
+  const [found] = await sql<Text>`
+    SELECT concat('[', string_agg(row_to_json(item)::text, ','), ']') AS text FROM (
+      SELECT a.slug, a.title, a.description, a.tags AS "tagList",
+        to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
+        EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}) AS favorited,
+        a.favorites_count AS "favoritesCount",
+        (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image,
+          ${followsAll} OR EXISTS (SELECT FROM follower o WHERE o.bucket = a.bucket AND o.author_id = a.author_id AND o.follower_id = ${viewer}) AS following) author) AS author
+      FROM (SELECT * FROM article WHERE id = ANY (${ids}::uuid[])) a
+      LEFT JOIN LATERAL (SELECT username, bio, image FROM author WHERE bucket = a.bucket AND id = a.author_id LIMIT 1) w ON true
+      ORDER BY a.created_at DESC, a.id DESC) item`
+  return found!.text
 }
 
 /** Each filter is a statement of its own, so that each has a plan of its own. */
@@ -96,23 +103,25 @@ async function pageOf(context: Reading, filter: Filter, limit: number, offset: n
 }
 
 export const one = articles.query({
-  http: 'GET /api/articles/:slug', auth: 'optional', reads: [authors], summary: 'One article',
+  http: 'GET /api/articles/:slug', auth: 'optional', reads: [authors, followers], summary: 'One article',
   freshness: shared, tags: ({ slug }, { user }) => [articleTag(slug), persons, ...viewTags(user)],
   input: z.object({ slug: address }),
   output: z.object({ article: Article }),
   key: ({ slug }) => keyOfHandle(slug),
   async run(context, { slug }) {
     const viewer = context.user?.id ?? null
-    const [row] = await context.sql<ViewRow>`
-      SELECT a.slug, a.title, a.description, a.body, a.tags, a.favorites_count, a.author_id, w.username, w.bio, w.image,
-        a.created_at, a.updated_at,
-        f.user_id IS NOT NULL AS favorited
-      FROM article a
-      LEFT JOIN LATERAL (SELECT username, bio, image FROM author w WHERE w.bucket = a.bucket AND w.id = a.author_id LIMIT 1) w ON true
-      LEFT JOIN LATERAL (SELECT user_id FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer} LIMIT 1) f ON true
-      WHERE a.bucket = ${context.bucket} AND a.slug = ${slug}`
-    if (!row) throw unknownArticle()
-    return { article: await article(context, viewer, row) }
+    const [found] = await context.sql<Text>`
+      SELECT concat('{"article":', row_to_json(item), '}') AS text FROM (
+        SELECT a.slug, a.title, a.description, a.body, a.tags AS "tagList",
+          to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
+          EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}) AS favorited,
+          a.favorites_count AS "favoritesCount",
+          (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image,
+            EXISTS (SELECT FROM follower o WHERE o.bucket = a.bucket AND o.author_id = a.author_id AND o.follower_id = ${viewer}) AS following) author) AS author
+        FROM article a LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
+        WHERE a.bucket = ${context.bucket} AND a.slug = ${slug}) item`
+    if (!found) throw unknownArticle()
+    return new JsonText(found.text)
   },
 })
 
@@ -121,9 +130,7 @@ export const followedOnes = articles.query({
   scatter: true, reads: [authors],
   input: z.object({ ids: z.array(z.string()), viewer: z.string() }),
   output: z.array(Summary),
-  async run(context, { ids, viewer }) {
-    return summaries(context, viewer, await rowsOf(context, ids, viewer), true)
-  },
+  run: async (context, { ids, viewer }) => new JsonText(await summaries(context, ids, viewer, true)),
 })
 
 export const tags = articles.query({
@@ -132,8 +139,9 @@ export const tags = articles.query({
   input: z.object({}),
   output: z.object({ tags: z.array(z.string()) }),
   async run(context) {
-    const [found] = await context.sql<{ tags: string[] }>`SELECT coalesce(json_agg(name ORDER BY name), '[]') AS tags FROM tag WHERE uses > 0`
-    return { tags: found!.tags }
+    const [found] = await context.sql<Text>`
+      SELECT concat('{"tags":', array_to_json(ARRAY(SELECT name FROM tag WHERE uses > 0 ORDER BY name)), '}') AS text`
+    return new JsonText(found!.text)
   },
 })
 

@@ -1,7 +1,7 @@
 /** What readers do with an article: favor it and comment on it. */
 import { fault, keyOfHandle } from 'tenfold'
 import { z } from 'zod'
-import { articleLists, articleTag, commentsTag } from '../../freshness.ts'
+import { articleTag, commentsTag, favoriteLists } from '../../freshness.ts'
 import { address, required } from '../../shapes.ts'
 import { people } from '../accounts/queries.ts'
 import { answer, authorOf, bySlug } from './commands.ts'
@@ -15,7 +15,6 @@ export const favorite = articles.command({
   input: bySlug,
   output: z.object({ article: Article }),
   key: ({ slug }) => keyOfHandle(slug),
-  invalidates: ({ slug }) => [articleLists, articleTag(slug)],
   async run(context, { slug }) {
     const { bucket, user } = context
     const [[row], [author]] = await Promise.all([context.sql<ArticleRow & { made: boolean }>`
@@ -27,7 +26,11 @@ export const favorite = articles.command({
       UPDATE article SET favorites_count = favorites_count + (SELECT count(*) FROM made)
       WHERE bucket = ${bucket} AND slug = ${slug} RETURNING *, EXISTS (SELECT FROM made) AS made`, authorOf(context, slug)])
     if (!row) throw unknownArticle()
-    if (row.made) context.emit(favorited, { article: row.id, author: row.author_id, user: user.id })
+    // Done twice, it changes nothing that anybody is shown.
+    if (row.made) {
+      context.emit(favorited, { article: row.id, author: row.author_id, user: user.id })
+      context.invalidate(favoriteLists, articleTag(slug))
+    }
     return answer(context, row, author, true)
   },
 })
@@ -37,17 +40,17 @@ export const unfavorite = articles.command({
   input: bySlug,
   output: z.object({ article: Article }),
   key: ({ slug }) => keyOfHandle(slug),
-  invalidates: ({ slug }) => [articleLists, articleTag(slug)],
   async run(context, { slug }) {
-    const [[row], [author]] = await Promise.all([context.sql<ArticleRow>`
+    const [[row], [author]] = await Promise.all([context.sql<ArticleRow & { gone: boolean }>`
       WITH gone AS (
         DELETE FROM favorite f USING article a
         WHERE a.bucket = ${context.bucket} AND a.slug = ${slug} AND f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${context.user.id}
         RETURNING f.article_id
       )
       UPDATE article SET favorites_count = favorites_count - (SELECT count(*) FROM gone)
-      WHERE bucket = ${context.bucket} AND slug = ${slug} RETURNING *`, authorOf(context, slug)])
+      WHERE bucket = ${context.bucket} AND slug = ${slug} RETURNING *, EXISTS (SELECT FROM gone) AS gone`, authorOf(context, slug)])
     if (!row) throw unknownArticle()
+    if (row.gone) context.invalidate(favoriteLists, articleTag(slug))
     return answer(context, row, author, false)
   },
 })

@@ -20,7 +20,10 @@ export interface Tables {
   favorite: { article_id: string; user_id: string }
   comment: { article_id: string; id: number; author_id: string; body: string; created_at: Date; updated_at: Date }
   author: { bucket: number; id: string; username: string; bio: string | null; image: string | null }
+  /** Who follows the author of an article. */
+  follower: { bucket: number; author_id: string; follower_id: string }
   tag: { bucket: number; name: string; uses: number }
+  shelf: { bucket: number; articles: number }
 }
 
 export const articles = service('articles', { migrations: new URL('./migrations/', import.meta.url) }).tables<Tables>()

@@ -1,12 +1,13 @@
 /** Sends mail by SMTP when SMTP_URL is set; otherwise each mail becomes a file in the data folder. */
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { createTransport } from 'nodemailer'
 import { dataFolder } from '../../config.ts'
 
 export interface Mail { readonly id: string; readonly to: string; readonly subject: string; readonly text: string }
 
 export async function sendMail({ id, to, subject, text }: Mail): Promise<void> {
+  // With the first mail: a start needs none of it.
+  const { createTransport } = await import('nodemailer')
   const message = { from: process.env.MAIL_FROM ?? 'conduit@localhost', to: { name: '', address: to }, subject, text, messageId: `<${id}@conduit>` }
   if (process.env.SMTP_URL) {
     await createTransport(process.env.SMTP_URL).sendMail(message)

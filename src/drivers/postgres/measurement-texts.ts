@@ -1,0 +1,43 @@
+/** The statements of the measurements: what Postgres counts, and how far bus and queue are. */
+import { ofRuntime } from './attribution.ts'
+
+const measure = (text: string) => ofRuntime('measurements', text)
+
+export const databaseText = measure(`
+  SELECT d.xact_commit::float8 AS commits, d.xact_rollback::float8 AS rollbacks, d.deadlocks::float8 AS deadlocks,
+    d.blks_hit::float8 AS hit, d.blks_read::float8 AS read, d.temp_bytes::float8 AS temporary, pg_database_size(d.datid)::float8 AS size,
+    (SELECT wal_bytes::float8 FROM pg_stat_wal) AS wal, current_setting('max_connections')::float8 AS max,
+    (SELECT count(*)::float8 FROM pg_locks WHERE NOT granted) AS locks,
+    (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8 FROM pg_stat_activity
+     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) AS oldest
+  FROM pg_stat_database d WHERE d.datname = current_database()`)
+
+export const checkpointsText = measure('SELECT num_timed::float8 AS timed, num_requested::float8 AS requested FROM pg_stat_checkpointer')
+
+export const connectionsText = measure(`
+  SELECT state, count(*)::float8 AS count FROM pg_stat_activity WHERE backend_type = 'client backend' AND state IS NOT NULL GROUP BY state`)
+
+export const replicasText = measure(`
+  SELECT application_name AS replica, max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::float8 AS lag
+  FROM pg_stat_replication WHERE replay_lsn IS NOT NULL GROUP BY application_name`)
+
+/** Like ConsumerStore.depth, of all consumers. */
+export const consumersText = measure(`
+  SELECT at.consumer, ahead.waiting, ahead.oldest, behind.parked, behind.dead FROM tenfold.cursor at
+  CROSS JOIN LATERAL (
+    SELECT count(*)::float8 AS waiting, greatest(coalesce(extract(epoch FROM now() - min(o.at)), 0), 0)::float8 AS oldest
+    FROM tenfold.outbox o WHERE (o.tx, o.seq) > (at.tx, at.seq)
+      AND CASE WHEN at.names IS NULL THEN o.kind = 'job' ELSE o.kind = 'event' AND o.name = ANY (at.names) END) AS ahead
+  CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE dead_at IS NULL)::float8 AS parked, count(*) FILTER (WHERE dead_at IS NOT NULL)::float8 AS dead
+    FROM tenfold.parked p WHERE p.consumer = at.consumer) AS behind
+  ORDER BY at.consumer`)
+
+/** Like Queue.depth. */
+export const queueText = measure(`
+  SELECT count(*) FILTER (WHERE worker IS NULL AND dead_at IS NULL AND run_at <= now())::float8 AS waiting,
+    count(*) FILTER (WHERE worker IS NOT NULL AND dead_at IS NULL)::float8 AS running,
+    count(*) FILTER (WHERE worker IS NULL AND dead_at IS NULL AND run_at > now())::float8 AS scheduled,
+    count(*) FILTER (WHERE dead_at IS NOT NULL)::float8 AS dead,
+    greatest(coalesce(extract(epoch FROM now() - min(run_at) FILTER (WHERE worker IS NULL AND dead_at IS NULL AND run_at <= now())), 0), 0)::float8 AS oldest
+  FROM tenfold.job`)
