@@ -28,7 +28,7 @@ async function show(name: string): Promise<void> {
 }
 
 async function until<T>(look: () => Promise<T>, isRight: (found: T) => boolean, what: string): Promise<T> {
-  for (const deadline = Date.now() + 60_000; ;) {
+  for (const deadline = Date.now() + 180_000; ;) {
     const found = await look()
     if (isRight(found)) return found
     assert.ok(Date.now() < deadline, `${what}: ${JSON.stringify(found)}`)

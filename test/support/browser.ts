@@ -9,7 +9,8 @@ import type { Page } from 'playwright-core'
 
 /** The last four keep it from looking for its makers, who are not reachable everywhere. */
 const flags = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-const timeoutMs = 60_000
+/** Not how long it takes, but when a drowned machine is given up. */
+const timeoutMs = 180_000
 
 export interface Browser {
   /** Errors of pages, among them what their policy refused. */
