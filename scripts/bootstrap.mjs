@@ -2,7 +2,7 @@
  * The way in, and the only file that must run on Node 20: installs what the lockfile names,
  * finds the pinned Node, and hands over to it.
  *
- *   node scripts/bootstrap.mjs start|test|soak|seed|bench|docs|package|tenfold [arguments]
+ *   node scripts/bootstrap.mjs start|test|soak|seed|bench|docs|package|console|tenfold [arguments]
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -28,6 +28,7 @@ const targets = {
   bench: ['bench/main.ts'],
   docs: ['scripts/docs.ts'],
   package: ['scripts/package.ts'],
+  console: ['scripts/console.ts'],
 }
 
 function fail(message) {

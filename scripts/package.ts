@@ -33,7 +33,7 @@ function packageFile(): object {
 
 rmSync(dist, { recursive: true, force: true })
 run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.dist.json'], root)
-for (const file of globSync('**/*.sql', { cwd: path.join(root, 'src') })) cpSync(path.join(root, 'src', file), path.join(dist, file))
+for (const file of globSync(['**/*.sql', 'admin/page/**/*.{html,js,css,svg}'], { cwd: path.join(root, 'src') })) cpSync(path.join(root, 'src', file), path.join(dist, file), { recursive: true })
 for (const one of ['bin', 'docs', 'examples/starter', 'LICENSE', 'README.md']) cpSync(path.join(root, one), path.join(dist, one), { recursive: true })
 writeFileSync(path.join(dist, 'package.json'), `${JSON.stringify(packageFile(), null, 2)}\n`)
 run('npm', ['pack', '--loglevel=error', '--pack-destination', path.resolve(values.to)], dist)

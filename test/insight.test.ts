@@ -15,7 +15,7 @@ const statement: Statement = {
   service: 'shop', text: 'SELECT * FROM item WHERE colour = $1', intent: 'shop.list', intents: ['shop.list'], calls: 1_000,
   totalMs: 5_000, maxMs: 20, rowsPerCall: 10, pagesPerCall: 500, share: 0.4,
 }
-const table: TableFacts = { service: 'shop', table: 'item', rows: 20_000, pages: 500, deadRows: 0, vacuumAtRows: 4_050, analyzed: true, transactionAge: 0.01 }
+const table: TableFacts = { service: 'shop', table: 'item', rows: 20_000, pages: 500, bytes: 4_096_000, deadRows: 0, vacuumAtRows: 4_050, analyzed: true, transactionAge: 0.01 }
 const scan: Scan = { service: 'shop', table: 'item', index: null, equals: ['colour'], ranges: [], order: [], passing: 0.01, node: 'Seq Scan on shop.item' }
 const index = (name: string, columns: string, more: Partial<IndexFacts> = {}): IndexFacts => ({
   service: 'shop', table: 'item', name, unique: false, plain: true, bytes: 8_000_000, scans: 10,

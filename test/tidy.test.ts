@@ -11,11 +11,11 @@ import { commands, helpOf } from '../src/cli/main.ts'
 const root = path.dirname(import.meta.dirname)
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8')
 const sources = globSync('src/**/*.ts', { cwd: root }).sort()
-const own = [...sources, ...globSync(['test/**/*.ts', 'examples/**/*.ts', 'bench/**/*.ts', 'scripts/*'], { cwd: root, exclude: ['**/node_modules/**'] })].sort()
+const own = [...sources, ...globSync(['test/**/*.ts', 'examples/**/*.ts', 'bench/**/*.ts', 'scripts/*', 'console/src/**/*.{ts,tsx}', 'console/*.ts'], { cwd: root, exclude: ['**/node_modules/**'] })].sort()
 
 /** A file imports from its own floor's folder or from lower floors. */
 const floors: Readonly<Record<string, number>> = {
-  base: 0, credentials: 1, load: 1, ports: 1, conformance: 2, drivers: 2, model: 3, topology: 4, runtime: 5, boot: 6, climb: 7, insight: 7, simulation: 7, testing: 7, admin: 7, cli: 8,
+  base: 0, credentials: 1, load: 1, ports: 1, conformance: 2, drivers: 2, model: 3, topology: 4, runtime: 5, boot: 6, climb: 7, insight: 7, simulation: 7, testing: 7, admin: 8, cli: 9,
 }
 const floorOf = (file: string) => file.split('/')[1]!
 const importsOf = (file: string) => [...read(file).matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(match => path.normalize(path.join(path.dirname(file), match[1]!)))
@@ -48,7 +48,7 @@ test('the application sees the package only', () => {
 
 test('names are nouns in kebab-case', () => {
   for (const file of own) {
-    const name = path.basename(file).replace(/\.(test|test-d)?\.?(ts|mjs)$/, '')
+    const name = path.basename(file).replace(/(\.(test|test-d|config))?\.(tsx?|mjs)$/, '')
     assert.match(name, /^[a-z0-9]+(-[a-z0-9]+)*$/, file)
     assert.doesNotMatch(name, /^(utils?|helpers?|common|misc|lib)$/, file)
   }

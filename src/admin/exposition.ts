@@ -2,7 +2,8 @@
 import { histogramBounds } from '../base/histogram.ts'
 import type { HistogramSample, Labels } from '../base/metric-registry.ts'
 import type { MetricFamily } from './metrics.ts'
-import type { TextPage } from './server.ts'
+
+export interface TextPage { readonly contentType: string; readonly text: string }
 
 export function exposition(families: readonly MetricFamily[], accept: string | undefined): TextPage {
   const isOpen = accept?.includes('application/openmetrics-text') ?? false

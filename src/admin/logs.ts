@@ -2,9 +2,12 @@
 import type { ServerResponse } from 'node:http'
 import { fault } from '../base/errors.ts'
 import { every } from '../base/time.ts'
+import type { Deployment } from '../boot/deployment.ts'
 import type { LogBook } from '../boot/log-book.ts'
 import { levels, passes } from '../boot/log-line.ts'
 import type { LogFilter, LogLine } from '../boot/log-line.ts'
+import { Stream } from './route.ts'
+import type { AdminRoute } from './route.ts'
 
 const limitDefault = 200
 const limitMax = 2_000
@@ -35,4 +38,16 @@ export function logStream(book: LogBook, query: URLSearchParams, response: Serve
   const stopListening = book.listen(line => { if (passes(line, filter)) send(line) })
   const stopBeating = every(heartbeatMs, () => { response.write(': still here\n\n') })
   response.on('close', () => { stopListening(); stopBeating() })
+}
+
+export function logRoutes({ book }: Deployment): AdminRoute[] {
+  return [{
+    method: 'GET', path: '/logs',
+    answer({ query }) {
+      if (!book) throw fault('NOT_SUPPORTED', 'this deployment keeps no log')
+      if (query.get('follow') !== '1') return logList(book, query)
+      filterOf(query)
+      return new Stream(response => logStream(book, query, response))
+    },
+  }]
 }

@@ -1,8 +1,10 @@
 /** What the processes have kept of traces, put together. */
 import { fault } from '../base/errors.ts'
+import type { Deployment } from '../boot/deployment.ts'
 import type { Orchestrator } from '../ports/orchestrator.ts'
 import { mergeDetails, mergeSummaries } from '../runtime/trace-report.ts'
 import type { TraceDetail, TraceFilter, TraceQuestion, TraceSummary } from '../runtime/trace-report.ts'
+import type { AdminRoute } from './route.ts'
 
 const limitDefault = 100
 const limitMax = 1_000
@@ -28,4 +30,11 @@ export async function traceDetail(orchestrator: Orchestrator, traceId: string): 
 async function told<T>(orchestrator: Orchestrator, question: TraceQuestion): Promise<{ readonly process: string; readonly answer: T }[]> {
   const answers = await orchestrator.ask('traces', question)
   return answers.filter(one => one.answer !== null).map(({ name, replica, answer }) => ({ process: `${name}.${replica}`, answer: answer as T }))
+}
+
+export function traceRoutes({ orchestrator }: Deployment): AdminRoute[] {
+  return [
+    { method: 'GET', path: '/traces', answer: ({ query }) => traceList(orchestrator, query) },
+    { method: 'GET', path: '/traces/:id', answer: ({ path }) => traceDetail(orchestrator, path.id!) },
+  ]
 }

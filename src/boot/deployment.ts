@@ -63,6 +63,9 @@ const standbys: Readonly<Record<'application' | 'framework', Standby>> = {
 
 export interface Deployment {
   readonly plan: Plan
+  readonly topology: Topology
+  /** What it was started from. */
+  readonly source: Pick<DeploymentOptions, 'appFile' | 'topologyFile' | 'dataFolder' | 'log'>
   readonly url: string
   /** Of the CDN that was started in front; null without one. */
   readonly cdnUrl: string | null
@@ -131,7 +134,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const cdnUrl = await startCdn(topology.ports.cdn, { plan, secret: Buffer.from(secret, 'hex'), origin: { host: options.host, port }, dataFolder: options.dataFolder, log: options.log }, closers)
   let stopping: Promise<void> | undefined
   return {
-    plan, databaseUrl, orchestrator, book: book ?? null, metrics, engineMetrics: engineMetrics({ postgres: measurements }, options.log), url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
+    plan, topology, source: options, databaseUrl, orchestrator, book: book ?? null, metrics, engineMetrics: engineMetrics({ postgres: measurements }, options.log), url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
     // A spec with another generation is a changed one, which the orchestrator rolls.
     restart: async () => {
       generation++

@@ -109,6 +109,11 @@ function given(value: string | FromEnvironment, what: string): string {
   return found
 }
 
+/** What is asked about events and jobs from outside the processes: depths, what is dead; nothing is opened yet. */
+export const backlogOf = (databaseUrl: string, log: Logger): Pick<Engines, 'bus' | 'queue'> => ({
+  bus: openPostgresBus({ url: databaseUrl, log }), queue: openPostgresQueue({ url: databaseUrl, log }),
+})
+
 /** What looks at the database of a topology, for advice; nothing is opened yet. */
 export function inspectionOf(ports: Ports, databaseUrl: string, services: readonly string[]): Inspection {
   const drivers = { postgres: openPostgresInspection }

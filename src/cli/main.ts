@@ -5,6 +5,7 @@ import { advise } from './advise.ts'
 import { check } from './check.ts'
 import { client } from './client.ts'
 import type { CliCommand } from './command.ts'
+import { console } from './console.ts'
 import { dev } from './dev.ts'
 import { doctor } from './doctor.ts'
 import { flushCache } from './flush-cache.ts'
@@ -16,7 +17,7 @@ import { restart } from './restart.ts'
 import { seed } from './seed.ts'
 import { start } from './start.ts'
 
-export const commands: readonly CliCommand[] = [init, dev, start, restart, flushCache, check, migrate, seed, client, load, doctor, advise, logs]
+export const commands: readonly CliCommand[] = [init, dev, start, restart, flushCache, console, check, migrate, seed, client, load, doctor, advise, logs]
 
 export function helpOf(command?: CliCommand): string {
   if (command) return `tenfold ${command.name}: ${command.summary}\n\n${command.help}\n  --json            print the result as JSON\n  --help            this text`

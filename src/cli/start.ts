@@ -18,8 +18,12 @@ SIGTERM and Ctrl-C finish what runs and stop.
   --app FILE        the application (app.ts)
   --topology NAME   one of the folder topologies beside it (1-monolith)
 
+The console is the page at the admin port: docs/console.md.
+
 Environment: PORT (3000), ADMIN_PORT (4000), HOST (127.0.0.1), TENFOLD_DATA (.tenfold), LOG_LEVEL (info),
-TENFOLD_STANDBY (on): 'off' saves the memory of the process that waits to replace one that crashes.`,
+TENFOLD_STANDBY (on): 'off' saves the memory of the process that waits to replace one that crashes.
+ADMIN_HOST (127.0.0.1): elsewhere the console asks for the token that 'tenfold console' prints;
+ADMIN_LOGIN=always: on loopback too.`,
   options: { ...appOption, topology: { type: 'string', default: '1-monolith' } },
   async run(given) {
     const book = new LogBook()
@@ -41,7 +45,7 @@ export function stopSignal(): Promise<string> {
 
 export interface Serving {
   readonly deployment: Deployment
-  readonly facts: { readonly url: string; readonly cdn?: string; readonly docs: string; readonly admin: string; readonly topology: string }
+  readonly facts: { readonly url: string; readonly cdn?: string; readonly docs: string; readonly console: string; readonly admin: string; readonly topology: string }
   readonly text: string
   stop(): Promise<void>
 }
@@ -56,14 +60,14 @@ export async function serve(given: Arguments, { log, book, standby }: ServeOptio
     appFile, topologyName: name, topologyFile: file, dataFolder: dataFolderOf(),
     host: process.env.HOST ?? '127.0.0.1', port: portOf('PORT'), log, book, standby,
   })
-  const admin = await startAdminServer(deployment, portOf('ADMIN_PORT') ?? 4000).catch(async (error: unknown) => {
+  const admin = await startAdminServer(deployment, portOf('ADMIN_PORT') ?? 4000, { host: process.env.ADMIN_HOST || undefined, login: process.env.ADMIN_LOGIN === 'always' }).catch(async (error: unknown) => {
     await deployment.stop()
     throw error
   })
-  const facts = { url: deployment.url, ...deployment.cdnUrl ? { cdn: deployment.cdnUrl } : {}, docs: `${deployment.url}/docs`, admin: `${admin.url}/status`, topology: name }
+  const facts = { url: deployment.url, ...deployment.cdnUrl ? { cdn: deployment.cdnUrl } : {}, docs: `${deployment.url}/docs`, console: `${admin.url}/`, admin: `${admin.url}/status`, topology: name }
   return {
     deployment, facts,
-    text: `${deployment.plan.application} on ${name}\n  api    ${facts.url}\n  docs   ${facts.docs}\n  admin  ${facts.admin}${deployment.cdnUrl ? `\n  cdn    ${deployment.cdnUrl}` : ''}\nready ${facts.url}`,
+    text: `${deployment.plan.application} on ${name}\n  api      ${facts.url}\n  docs     ${facts.docs}\n  console  ${facts.console}\n  admin    ${facts.admin}${deployment.cdnUrl ? `\n  cdn      ${deployment.cdnUrl}` : ''}\nready ${facts.url}`,
     stop: async () => {
       await admin.close()
       await deployment.stop()

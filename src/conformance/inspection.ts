@@ -44,7 +44,7 @@ export const inspectionSuite = suite<InspectionSubject>('inspection', {
   async 'tables and indexes are as they are'({ inspection }) {
     const [item] = await inspection.tables()
     assert.deepEqual([item!.table, item!.rows, item!.analyzed], ['item', inspectedRows, true])
-    assert.ok(item!.pages > 100 && item!.transactionAge < 0.1)
+    assert.ok(item!.pages > 100 && item!.bytes >= item!.pages * 4_096 && item!.transactionAge < 0.1)
     const [key] = await inspection.indexes()
     assert.deepEqual([key!.table, key!.unique, key!.plain, key!.columns.map(one => one.column)], ['item', true, true, ['bucket', 'id']])
   },
@@ -75,10 +75,17 @@ export const inspectionSuite = suite<InspectionSubject>('inspection', {
   async 'what cannot be explained is null'({ inspection }) {
     assert.equal(await inspection.scans('shop', 'SELECT FROM nowhere WHERE $1'), null)
     assert.equal(await inspection.scans('shop', 'SELECT interval $1'), null)
+    assert.equal(await inspection.explain('shop', 'SELECT FROM nowhere WHERE $1'), null)
+  },
+  async 'a plan is told in words'({ inspection }) {
+    assert.match((await inspection.explain('shop', byColour))!, /item/)
+    assert.match((await inspection.explain('shop', byKey))!, /item_pkey/)
   },
   async 'what is explained does not run'({ inspection, count }) {
     assert.ok(await inspection.scans('shop', 'DELETE FROM item WHERE colour = $1'))
     assert.equal(await inspection.scans('shop', 'SELECT 1; DELETE FROM item'), null)
+    assert.ok(await inspection.explain('shop', 'DELETE FROM item'))
+    assert.equal(await inspection.explain('shop', 'SELECT 1; DELETE FROM item'), null)
     assert.equal(await count(), inspectedRows)
   },
   async 'a proof shows what the index buys, and leaves none behind'({ inspection, run }) {

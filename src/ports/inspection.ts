@@ -56,6 +56,8 @@ export interface TableFacts {
   readonly table: string
   readonly rows: number
   readonly pages: number
+  /** Without its indexes. */
+  readonly bytes: number
   readonly deadRows: number
   /** Dead rows at which the engine itself would vacuum. */
   readonly vacuumAtRows: number
@@ -101,6 +103,8 @@ export interface Inspection {
   indexes(): Promise<readonly IndexFacts[]>
   /** The scans of a statement's plan; null when it cannot be explained. */
   scans(service: string, text: string): Promise<readonly Scan[] | null>
+  /** The plan for any values, as the engine words it for people; null when it cannot be explained. */
+  explain(service: string, text: string): Promise<string | null>
   /** True when the planner would take such an index; null when this engine cannot say without building it. */
   wouldUse(service: string, text: string, index: IndexShape): Promise<boolean | null>
   /** Builds the index beside running traffic, measures, and drops it, or keeps it under `keepAs`. Null when all statements write, or no values can be sampled for them. */

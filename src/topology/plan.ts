@@ -8,6 +8,7 @@ import { credentialsOf } from '../model/app.ts'
 import type { Application } from '../model/app.ts'
 import type { Command } from '../model/command.ts'
 import { manifestOf } from '../model/manifest.ts'
+import type { Manifest } from '../model/manifest.ts'
 import type { Query } from '../model/query.ts'
 import type { ProcessTopology, Role, Topology } from './topology.ts'
 
@@ -27,6 +28,8 @@ export interface Plan {
   /** `credentials`: the request headers that say who calls. */
   readonly listener: { readonly driver: string; readonly port: number; readonly corsOrigins: readonly string[]; readonly credentials: readonly string[] }
   readonly routes: readonly { readonly method: string; readonly path: string; readonly intent: string }[]
+  /** What reads the log of events, by name, with the events it reacts to; null for all jobs. */
+  readonly consumers: readonly { readonly name: string; readonly on: readonly string[] | null }[]
   /** Which role may use which schema. */
   readonly grants: readonly { readonly role: string; readonly schema: string }[]
   readonly databases: readonly { readonly name: string; readonly services: readonly string[]; readonly buckets: readonly [number, number] }[]
@@ -50,9 +53,16 @@ export function planOf(app: Application, name: string, topology: Topology, cores
     processCount: processCountOf(topology, cores),
     listener: { driver: topology.ports.ingress.driver, port: topology.ports.ingress.port, corsOrigins: app.options.corsOrigins ?? [], credentials: credentialsOf(app) },
     routes: manifest.intents.flatMap(intent => intent.http ? [{ ...intent.http, intent: intent.name }] : []),
+    consumers: consumersOf(manifest, topology),
     grants: services.map(service => ({ role: `tenfold_${service}`, schema: service })),
     databases: [{ name: 'primary', services, buckets: [0, bucketCount - 1] }],
   }
+}
+
+/** As the runtime names them: one per subscription and projection, the relay of jobs, and what repeats invalidations. */
+function consumersOf({ intents }: Manifest, { ports }: Topology): Plan['consumers'] {
+  const reacting = intents.filter(({ kind }) => kind === 'subscription' || kind === 'projection').map(({ name, on = [] }) => ({ name, on }))
+  return [...reacting, { name: 'tenfold.jobs', on: null }, ...ports.cache.driver === 'none' ? [] : [{ name: 'tenfold.invalidation', on: [] }]]
 }
 
 /** What this topology cannot keep; empty when all is well. */

@@ -23,6 +23,7 @@ export const statementFactsText = observe(`
 
 export const tableFactsText = observe(`
   SELECT s.schemaname AS service, s.relname AS table, greatest(c.reltuples, 0)::float8 AS rows, greatest(c.relpages, pg_relation_size(c.oid) / 8192)::float8 AS pages,
+    pg_table_size(c.oid)::float8 AS bytes,
     s.n_dead_tup::float8 AS "deadRows", s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL OR c.reltuples >= 0 AS analyzed,
     current_setting('autovacuum_vacuum_threshold')::float8 + current_setting('autovacuum_vacuum_scale_factor')::float8 * greatest(c.reltuples, 0) AS "vacuumAtRows",
     age(c.relfrozenxid) / 2147483648.0::float8 AS "transactionAge"

@@ -71,6 +71,10 @@ class PostgresInspection implements Inspection {
     return plan && scansOf(plan, await this.#known())
   }
 
+  explain(service: string, text: string): Promise<string | null> {
+    return this.#inside(service, client => explainedAs(client, 'GENERIC_PLAN', text, rows => rows.map(row => row['QUERY PLAN'] as string).join('\n')))
+  }
+
   async #known(): Promise<Catalog> {
     const [tables, indexes] = await Promise.all([this.tables(), this.indexes()])
     return {
@@ -118,12 +122,16 @@ class PostgresInspection implements Inspection {
   }
 }
 
+interface ExplainRow { readonly 'QUERY PLAN': unknown }
+
+const explain = (client: pg.PoolClient, text: string): Promise<PlanNode | null> =>
+  explainedAs(client, 'GENERIC_PLAN, VERBOSE, FORMAT JSON', text, rows => (rows[0]!['QUERY PLAN'] as [{ Plan: PlanNode }])[0].Plan)
+
 /** The plan for any values, in a transaction that cannot write; null for a text that lost too much when it was normalised. */
-async function explain(client: pg.PoolClient, text: string): Promise<PlanNode | null> {
+async function explainedAs<T>(client: pg.PoolClient, options: string, text: string, read: (rows: ExplainRow[]) => T): Promise<T | null> {
   await client.query(`BEGIN READ ONLY; SET LOCAL statement_timeout = ${explainMs}`)
   try {
-    const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(`EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) ${text}`)
-    return rows[0]!['QUERY PLAN'][0].Plan
+    return read((await client.query<ExplainRow>(`EXPLAIN (${options}) ${text}`)).rows)
   } catch (error) {
     if (error instanceof pg.DatabaseError) return null
     throw error

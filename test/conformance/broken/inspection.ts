@@ -3,7 +3,7 @@ import type { Inspection, StatementFacts } from '../../../src/ports/inspection.t
 
 const over = (inspection: Inspection, changes: Partial<Inspection>): Inspection => ({
   open: () => inspection.open(), close: () => inspection.close(), observation: () => inspection.observation(), statements: () => inspection.statements(),
-  tables: () => inspection.tables(), indexes: () => inspection.indexes(), scans: (service, text) => inspection.scans(service, text),
+  tables: () => inspection.tables(), indexes: () => inspection.indexes(), explain: (service, text) => inspection.explain(service, text), scans: (service, text) => inspection.scans(service, text),
   wouldUse: (service, text, index) => inspection.wouldUse(service, text, index),
   prove: (service, texts, index, keepAs) => inspection.prove(service, texts, index, keepAs), ...changes,
 })
