@@ -16,6 +16,7 @@ import type { Message } from '../src/ports/database.ts'
 import { deliver } from '../src/runtime/delivery.ts'
 import type { Surroundings } from '../src/runtime/execution.ts'
 import { Statistics } from '../src/runtime/statistics.ts'
+import { forgetsInbox } from './conformance/broken/database.ts'
 import { scratchPostgres } from './support/postgres.ts'
 
 const alpha = service('alpha').tables<{ item: { id: string; amount: number; note: string | null } }>()
@@ -74,6 +75,15 @@ test('deliveries of many keys share transactions, stay in order, and have their 
   await deliver(options, noting as unknown as Subscription, batch.toReversed())
   assert.deepEqual(await notes(), Object.fromEntries(keys.map(key => [key, '1 2 3 4 '])))
   assert.ok(await transactions() <= 4, `${await transactions()} transactions for ${batch.length} messages`)
+})
+
+test('negative control: without the inbox a second delivery shows', async t => {
+  const { options, notes } = await surroundings(t)
+  const forgetful = { ...options, database: forgetsInbox(options.database) }
+  const batch = messages([keys[0]!], [1, 2])
+  await deliver(forgetful, noting as unknown as Subscription, batch)
+  await deliver(forgetful, noting as unknown as Subscription, batch)
+  assert.deepEqual(await notes(), { [keys[0]!]: '1 2 1 2 ' })
 })
 
 test('one that fails takes nothing from the others of its transaction', async t => {
