@@ -25,7 +25,7 @@ export const commitChecks: Suite<{ readonly database: Database }>['checks'] = {
     await assert.rejects(write(database, async transaction => {
       transaction.enter(bucket + 1)
       await transaction.query(insert('c', bucket))
-    }), (error: Error & { code?: string }) => error.code === 'TF002' && !isTenfoldError(error) || assert.fail(`expected TF002, got ${String(error)}`))
+    }), (error: Error) => (error.cause as { code?: string } | undefined)?.code === 'TF002' && !isTenfoldError(error) || assert.fail(`expected TF002, got ${String(error)}`))
     await assert.rejects(write(database, async transaction => { transaction.enter(bucket) }, null))
   },
   async 'a transaction tells a position that covers it, and none before it has committed'({ database }) {
