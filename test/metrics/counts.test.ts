@@ -16,6 +16,7 @@ const shop = service('shop', {})
 const nothing = z.object({})
 const key = () => 'one'
 const held = { count: 0 }
+const gate = Promise.withResolvers<void>()
 const statement = shop.query({ scatter: true, input: z.object({ times: z.coerce.number() }), output: nothing, http: 'GET /statements/:times', async run(context, { times }) {
   for (let index = 0; index < times; index++) await context.sql`SELECT pg_sleep(0.01)`
   return {}
@@ -27,7 +28,7 @@ const slow = shop.query({ scatter: true, input: nothing, output: nothing, http: 
 const wait = shop.query({ scatter: true, input: nothing, output: nothing, http: 'GET /wait', run: async () => { held.count++; await sleep(1_500); return {} } })
 const weak = shop.query({ scatter: true, input: nothing, output: nothing, http: 'GET /weak', run: () => { throw fault('UNAVAILABLE') } })
 const kept = shop.query({ scatter: true, input: z.object({ id: z.string() }), output: nothing, http: 'GET /kept/:id', freshness: { freshMs: 60_000, audience: 'public' },
-  run: async (_, { id }) => { await sleep(200); if (id === 'none') throw fault('NOT_FOUND'); return {} } })
+  run: async (_, { id }) => { await gate.promise; if (id === 'none') throw fault('NOT_FOUND'); return {} } })
 const happened = shop.event(z.object({ n: z.number() }))
 const handle = shop.subscribe({ on: happened, async run(_, { payload }) { if (payload.n === 13) throw new Error('on purpose') } })
 const work = shop.job({ input: z.object({ n: z.number() }), attemptsMax: 1, async run(_, { n }) { if (n === 13) throw new Error('on purpose') } })
@@ -96,10 +97,13 @@ test('what the limiter refuses is counted as shed, and as nothing else', async (
 
 test('an answer is a hit, a miss, or shared with one under way', async () => {
   await using one = await running()
-  await Promise.all(Array.from({ length: 4 }, () => one.send('/kept/a')))
+  const results = (result: string) => total(one.metrics, 'tenfold_intent_cache_requests_total', { intent: 'shop.kept', result })
+  const four = Promise.all(Array.from({ length: 4 }, () => one.send('/kept/a')))
+  await until(() => results('coalesced') === 3)
+  gate.resolve()
+  await four
   for (let index = 0; index < 5; index++) assert.equal(await one.send('/kept/a'), 200)
   for (let index = 0; index < 2; index++) assert.equal(await one.send('/kept/none'), 404)
-  const results = (result: string) => total(one.metrics, 'tenfold_intent_cache_requests_total', { intent: 'shop.kept', result })
   assert.deepEqual(['miss', 'coalesced', 'hit', 'stale'].map(results), [2, 3, 6, 0])
   const count = (outcome: string) => total(one.metrics, 'tenfold_intent_requests_total', { intent: 'shop.kept', outcome })
   assert.deepEqual([count('ok'), count('refused')], [9, 2])

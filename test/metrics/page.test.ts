@@ -25,8 +25,8 @@ async function pageWhen(deployment: TestDeployment, condition: (page: MetricPage
 
 const familiesOf = async ({ adminUrl }: TestDeployment): Promise<MetricFamily[]> => await (await fetch(`${adminUrl}/metrics.json`)).json() as MetricFamily[]
 
-function assertValid(page: MetricPage): void {
-  if (!withoutChecker) assert.equal(page.complaints(), '')
+async function assertValid(page: MetricPage): Promise<void> {
+  if (!withoutChecker) assert.equal(await page.complaints(), '')
   const series = page.samples.map(({ name, labels }) => JSON.stringify([name, Object.entries(labels).sort()]))
   assert.equal(new Set(series).size, series.length, 'no series is told twice')
 }
@@ -40,7 +40,7 @@ test('the metrics of a deployment', { skip: withoutChecker }, async t => {
 
   await t.test('before anybody came all is zero, and told', async () => {
     const page = await readPage(deployment.adminUrl)
-    assertValid(page)
+    await assertValid(page)
     assert.ok(processes(page).includes('web-0') && processes(page).includes('worker-0') && page.processes().includes('supervisor'))
     assert.ok(page.samples.some(one => one.name === 'tenfold_intent_requests_total' && one.labels.outcome === 'failed'), 'a series that is not there cannot be alerted on')
     assert.equal(page.total('tenfold_intent_requests_total'), 0)
@@ -58,7 +58,7 @@ test('the metrics of a deployment', { skip: withoutChecker }, async t => {
     // Which asks another service.
     assert.equal(await get(`/api/profiles/${jane.name}`), 200)
     const page = await pageWhen(deployment, one => one.total('http_server_request_duration_seconds_count') >= 22)
-    assertValid(page)
+    await assertValid(page)
     const requests = (intent: string, outcome: string) => page.total('tenfold_intent_requests_total', { intent, outcome })
     assert.deepEqual([requests('articles.tags', 'ok'), requests('articles.one', 'refused'), requests('accounts.currentUser', 'refused')], [12, 5, 3])
     assert.equal(page.total('tenfold_intent_errors_total', { intent: 'articles.one', code: 'NOT_FOUND' }), 5)
@@ -75,7 +75,7 @@ test('the metrics of a deployment', { skip: withoutChecker }, async t => {
 
   await t.test('what commands set off is told by the worker', async () => {
     const page = await pageWhen(deployment, one => one.total('tenfold_intent_messages_total', { process: 'worker-0' }) > 0)
-    assertValid(page)
+    await assertValid(page)
     assert.equal(page.total('tenfold_intent_messages_total'), page.total('tenfold_intent_messages_total', { process: 'worker-0' }))
   })
 
@@ -109,9 +109,9 @@ test('the metrics of a deployment', { skip: withoutChecker }, async t => {
     const { processes } = await (await fetch(`${deployment.adminUrl}/status`)).json() as { processes: ProcessState[] }
     process.kill(processes.find(one => one.name === 'web' && one.replica === 0)!.pid!, 'SIGKILL')
     const away = await pageWhen(deployment, one => restarts(one) > before)
-    assertValid(away)
+    await assertValid(away)
     const back = await pageWhen(deployment, one => one.total('tenfold_process_ready', { process: 'web-0' }) === 1 && one.processes().includes('web-0'))
-    assertValid(back)
+    await assertValid(back)
     assert.equal(back.total('tenfold_intent_requests_total', { process: 'web-0' }), 0, 'it counts from its start')
   })
 })

@@ -1,5 +1,6 @@
 /** Reads metrics in tests: from a page of text, or from the readings of a process. */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import assert from 'node:assert/strict'
 import type { MetricRegistry } from '../../src/base/metric-registry.ts'
 import type { MetricName } from '../../src/base/metric-table.ts'
@@ -36,9 +37,13 @@ export class MetricPage {
   processes(): string[] { return [...new Set(this.samples.flatMap(({ labels }) => labels.process ?? []))].sort() }
 
   /** What Prometheus's own checker says; nothing when all is well. */
-  complaints(): string {
-    const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: this.text, encoding: 'utf8' })
-    return status === 0 ? stdout + stderr : `${status}: ${stdout}${stderr}`
+  async complaints(): Promise<string> {
+    const checker = spawn('promtool', ['check', 'metrics'])
+    let said = ''
+    for (const stream of [checker.stdout, checker.stderr]) stream.setEncoding('utf8').on('data', text => { said += text })
+    checker.stdin.end(this.text)
+    const [status] = await once(checker, 'close') as [number | null]
+    return status === 0 ? said : `${status}: ${said}`
   }
 }
 

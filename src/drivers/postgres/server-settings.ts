@@ -21,7 +21,7 @@ const gibi = 1024 ** 3
 /** What a process of the application is left with, before the database takes its share. */
 const processBytes = 256 * mebi
 const connectionsPerProcess = 64
-/** For people with psql, migrations and advice; three of them are Postgres's own reserve for superusers. */
+/** For people with psql, migrations, measurements and advice; three of them are Postgres's own reserve for superusers. */
 export const connectionsReserved = 16
 
 const clamp = (low: number, value: number, high: number) => Math.max(low, Math.min(high, value))
