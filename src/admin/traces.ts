@@ -1,7 +1,6 @@
 /** What the processes have kept of traces, put together. */
 import { fault } from '../base/errors.ts'
 import type { Orchestrator } from '../ports/orchestrator.ts'
-import { mergeDetails, mergeSummaries } from '../runtime/trace-report.ts'
 import type { TraceDetail, TraceFilter, TraceQuestion, TraceSummary } from '../runtime/trace-report.ts'
 
 const limitDefault = 100
@@ -15,11 +14,13 @@ export async function traceList(orchestrator: Orchestrator, query: URLSearchPara
     failed: failed === null ? undefined : failed === '1' || failed === 'true',
     limit: Math.min(limitMax, Math.max(1, Math.trunc(Number(query.get('limit'))) || limitDefault)),
   }
+  const { mergeSummaries } = await import('../runtime/trace-report.ts')
   return mergeSummaries(await told(orchestrator, { filter }), filter)
 }
 
 /** `GET /traces/<traceId>`. */
 export async function traceDetail(orchestrator: Orchestrator, traceId: string): Promise<TraceDetail> {
+  const { mergeDetails } = await import('../runtime/trace-report.ts')
   const detail = mergeDetails(traceId, await told(orchestrator, { traceId }))
   if (!detail) throw fault('NOT_FOUND', `no process keeps the trace ${traceId}; GET /traces lists those that are kept: of each intent the slowest and the failed, and those that were sampled`)
   return detail
