@@ -44,7 +44,7 @@ const wholeTrace = ({ adminUrl }: TestDeployment): Promise<readonly ProcessSpan[
   return ['notifications.welcomeMail', 'notifications.announce', 'articles.tagUses', 'feed.entries', 'articles.authors'].every(name => all.some(span => span.kind === 'consumer' && intentOf(span) === name)) ? all : null
 }, 'handlers, projections and jobs of the trace')
 
-test('an article is one trace through every process, and its lines are one stream', { timeout: 180_000 }, async t => {
+test('an article is one trace through every process, and its lines are one stream', async t => {
   const deployment = await startDeployment({ topology: '2-tuned', env: { LOG_LEVEL: 'debug' } })
   t.after(() => deployment.close())
   await writeArticle(deployment, { traceparent })
@@ -139,7 +139,7 @@ function textOf(source: AsyncIterable<Uint8Array>): { text: string } {
   return read
 }
 
-test('what fails is kept and logged; nested calls are found over a serialising transport; a collector gets it all', { timeout: 180_000 }, async t => {
+test('what fails is kept and logged; nested calls are found over a serialising transport; a collector gets it all', async t => {
   const collector = new OtlpServer()
   t.after(() => collector.close())
   const deployment = await startDeployment({
