@@ -2,7 +2,6 @@
 import { fault } from '../base/errors.ts'
 import type { Deployment } from '../boot/deployment.ts'
 import type { Orchestrator } from '../ports/orchestrator.ts'
-import { mergeDetails, mergeSummaries } from '../runtime/trace-report.ts'
 import type { TraceDetail, TraceFilter, TraceQuestion, TraceSummary } from '../runtime/trace-report.ts'
 import type { AdminRoute } from './route.ts'
 
@@ -17,11 +16,13 @@ export async function traceList(orchestrator: Orchestrator, query: URLSearchPara
     failed: failed === null ? undefined : failed === '1' || failed === 'true',
     limit: Math.min(limitMax, Math.max(1, Math.trunc(Number(query.get('limit'))) || limitDefault)),
   }
+  const { mergeSummaries } = await import('../runtime/trace-report.ts')
   return mergeSummaries(await told(orchestrator, { filter }), filter)
 }
 
 /** `GET /traces/<traceId>`. */
 export async function traceDetail(orchestrator: Orchestrator, traceId: string): Promise<TraceDetail> {
+  const { mergeDetails } = await import('../runtime/trace-report.ts')
   const detail = mergeDetails(traceId, await told(orchestrator, { traceId }))
   if (!detail) throw fault('NOT_FOUND', `no process keeps the trace ${traceId}; GET /traces lists those that are kept: of each intent the slowest and the failed, and those that were sampled`)
   return detail

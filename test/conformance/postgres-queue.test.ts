@@ -16,7 +16,7 @@ for (const one of verify(queueSuite, queueDriver())) test(one.name, { skip: one.
 test('a worker claims no more than it may run, whatever the planner thinks of the table', { timeout: 60_000 }, async () => {
   const scratch = await scratchPostgres()
   await scratch.sql('CREATE SCHEMA tenfold')
-  await scratch.sql(readFileSync(new URL('../../src/drivers/postgres/sql/0001-runtime.sql', import.meta.url), 'utf8'))
+  for (const file of ['0001-runtime', '0003-job-trace']) await scratch.sql(readFileSync(new URL(`../../src/drivers/postgres/sql/${file}.sql`, import.meta.url), 'utf8'))
   const queue = openPostgresQueue({ url: scratch.url, log: silentLogger })
   try {
     await queue.open()

@@ -79,7 +79,7 @@ export class Replica {
     child.on('exit', (code, signal) => end(signal ?? `exit code ${code}`))
     child.on('error', error => { if (child.pid === undefined) end(error.message) })
     this.#cancel = after(readyMs, () => {
-      this.#options.log.error({ process: spec.name, replica }, `not ready after ${readyMs} ms: killed`)
+      this.#options.log.error({ child: `${spec.name}.${replica}` }, `not ready after ${readyMs} ms: killed`)
       child.kill('SIGKILL')
     })
   }
@@ -113,7 +113,7 @@ export class Replica {
     this.#quickEnds = ranMs < restartWindowMs ? this.#quickEnds + 1 : 1
     // It has said why, and whoever waits for it is told.
     if (!this.#wasReady && this.#isHopeless) return this.#giveUp()
-    log.warn({ process: spec.name, replica, how, ranMs: Math.round(ranMs) }, 'a process has ended unasked')
+    log.warn({ child: `${spec.name}.${replica}`, how, ranMs: Math.round(ranMs) }, 'a process has ended unasked')
     if (!this.#wasReady && this.#quickEnds >= firstAttemptsMax) return this.#giveUp(`it ended ${firstAttemptsMax} times, the last time with ${how}; `)
     this.#state = 'backing-off'
     this.#restarts++
@@ -161,7 +161,7 @@ export class Replica {
       const gone = new Promise<void>(resolve => { child.once('exit', () => resolve()); child.once('error', () => { if (child.pid === undefined) resolve() }) })
       if (child.connected) child.send({ type: 'drain', graceMs, lingerMs } satisfies SupervisorMessage, () => {})
       const cancelKill = after(graceMs + killMarginMs, () => {
-        this.#options.log.warn({ process: this.#options.spec.name, pid: child.pid }, 'a process did not end in time: killed')
+        this.#options.log.warn({ child: `${this.#options.spec.name}.${this.#options.replica}`, childPid: child.pid }, 'a process did not end in time: killed')
         child.kill('SIGKILL')
       })
       await gone
