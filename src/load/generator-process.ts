@@ -46,7 +46,7 @@ function fail(error: unknown): void {
 async function prepare({ plan, index, run }: ToGenerator & { kind: 'prepare' }): Promise<void> {
   const journeys = await loadJourneys(plan.files, plan.mix)
   const pool = new ConnectionPool(plan.url, plan.connectionsMax ?? planDefaults.connectionsMax)
-  const agenda = new Agenda(metronome())
+  const agenda = new Agenda(await metronome())
   const random = plan.seed === undefined ? systemRandom.fraction : seededFraction(plan.seed + index * seedStep)
   let sequence = 0
   const unique = () => `${run}-${index.toString(36)}-${(sequence++).toString(36)}`

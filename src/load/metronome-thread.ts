@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 
 const { version, delay } = workerData as { readonly version: Int32Array<SharedArrayBuffer>; readonly delay: Float64Array }
 
+parentPort!.postMessage(0)
 for (let seen = 0; ;) {
   const current = Atomics.load(version, 0)
   if (current === seen) {

@@ -56,11 +56,11 @@ const tenfold = (argv: readonly string[]) => new Promise<{ code: number; stdout:
 test('users keep their cookies, writes go to the ledger, and each that is lost is named', async () => {
   const ledger = path.join(folder, 'ledger.jsonl')
   const page = path.join(folder, 'report.html')
-  const ran = await tenfold(['--journeys', journeys, '--mix', 'buyer', '--url', url, '--rate', '40', '--for', '2s', '--generators', '2', '--arrivals', 'constant', '--ledger', ledger, '--report', page, '--json'])
+  const ran = await tenfold(['--journeys', journeys, '--mix', 'buyer', '--url', url, '--rate', '10', '--for', '8s', '--timeout', '60s', '--generators', '2', '--arrivals', 'constant', '--ledger', ledger, '--report', page, '--json'])
   assert.equal(ran.code, 0, ran.stderr)
   const report = JSON.parse(ran.stdout) as LoadReport
   // Some of the last may have been cut short by the end.
-  assert.ok(report.journeys.started >= 75 && report.journeys.started <= 80, `${report.journeys.started} of 80 at a constant 40 per second`)
+  assert.ok(report.journeys.started >= 75 && report.journeys.started <= 80, `${report.journeys.started} of 80 at a constant 10 per second`)
   assert.equal(report.journeys.gaveUp, 0)
   assert.equal(report.total.answers, report.total.good)
   assert.deepEqual(Object.keys(stepOf(report, 'buyer/order').byCode), ['201'])
@@ -84,7 +84,7 @@ test('users keep their cookies, writes go to the ledger, and each that is lost i
 
 test('refusals, errors and what never comes are counted for what they are', async () => {
   const progress: LoadProgress[] = []
-  const report = await runLoad({ ...plan({ unlucky: 1 }, 40, 2_000), timeoutMs: 3_000, seed: 5 }, { onProgress: one => progress.push(one) })
+  const report = await runLoad({ ...plan({ unlucky: 1 }, 40, 2_000), timeoutMs: 10_000, seed: 5 }, { onProgress: one => progress.push(one) })
   const [full, slow, gone] = ['unlucky/full', 'unlucky/slow', 'unlucky/gone'].map(one => stepOf(report, one))
   assert.deepEqual([full!.good, full!.failed, full!.refused], [0, 0, full!.byCode['503']])
   assert.deepEqual([slow!.good, slow!.refused, slow!.failed], [0, 0, slow!.byCode.timeout])
