@@ -43,7 +43,7 @@ export const list = articles.query({
  * The newest of all, as the answer's own text: rows would cost the application more than the
  * database. A page is chosen first; what belongs to its rows lies in their bucket.
  */
-async function newest({ sql }: Reading, viewer: string | null, limit: number, offset: number): Promise<JsonText<never>> {
+async function newest({ sql }: Reading, viewer: string | null, limit: number, offset: number): Promise<JsonText> {
   const [found] = await sql<Text>`
     SELECT concat('{"articles":[', string_agg(row_to_json(item)::text, ','), '],"articlesCount":', (SELECT coalesce(sum(articles), 0) FROM shelf), '}') AS text FROM (
       SELECT a.slug, a.title, a.description, a.tags AS "tagList",
