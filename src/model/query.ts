@@ -24,7 +24,7 @@ export interface QueryDefinition<Tables, I extends Schema, O extends Schema, A e
   tags?(input: Parsed<I>, facts: { readonly user: UserOf<A>; readonly output: Parsed<O> | null }): readonly string[]
   readonly summary?: string
   /** A `JsonText` is passed on as it is; of those, only samples are checked against `output`. */
-  run(context: QueryContext<Tables, UserOf<A>>, input: Parsed<I>): Promise<Accepted<O> | JsonText<Accepted<O>>> | Accepted<O> | JsonText<Accepted<O>>
+  run(context: QueryContext<Tables, UserOf<A>>, input: Parsed<I>): Promise<Accepted<O> | JsonText> | Accepted<O> | JsonText
 }
 
 export interface Query<I = unknown, O = unknown> extends Declared<'query'> {

@@ -44,17 +44,18 @@ export const list = articles.query({
  * The newest of all, as the answer's own text: rows would cost the application more than the
  * database. A page is chosen first; what belongs to its rows lies in their bucket.
  */
-async function newest({ sql }: Reading, viewer: string | null, limit: number, offset: number): Promise<JsonText<never>> {
+async function newest({ sql }: Reading, viewer: string | null, limit: number, offset: number): Promise<JsonText> {
   const [found] = await sql<Text>`
     SELECT concat('{"articles":[', string_agg(row_to_json(item)::text, ','), '],"articlesCount":', (SELECT coalesce(sum(articles), 0) FROM shelf), '}') AS text FROM (
       SELECT a.slug, a.title, a.description, a.tags AS "tagList",
         to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
-        EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}) AS favorited,
+        f.user_id IS NOT NULL AS favorited,
         a.favorites_count AS "favoritesCount",
-        (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image,
-          EXISTS (SELECT FROM follower o WHERE o.bucket = a.bucket AND o.author_id = a.author_id AND o.follower_id = ${viewer}) AS following) author) AS author
+        (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image, o.follower_id IS NOT NULL AS following) author) AS author
       FROM (SELECT * FROM article ORDER BY created_at DESC, id DESC LIMIT ${limit} OFFSET ${offset}) a
       LEFT JOIN LATERAL (SELECT username, bio, image FROM author WHERE bucket = a.bucket AND id = a.author_id LIMIT 1) w ON true
+      LEFT JOIN LATERAL (SELECT user_id FROM favorite WHERE bucket = a.bucket AND article_id = a.id AND user_id = ${viewer} LIMIT 1) f ON true
+      LEFT JOIN LATERAL (SELECT follower_id FROM follower WHERE bucket = a.bucket AND author_id = a.author_id AND follower_id = ${viewer} LIMIT 1) o ON true
       ORDER BY a.created_at DESC, a.id DESC) item`
   return new JsonText(found!.text)
 }
@@ -65,12 +66,13 @@ async function summaries({ sql }: Reading, ids: readonly string[], viewer: strin
     SELECT concat('[', string_agg(row_to_json(item)::text, ','), ']') AS text FROM (
       SELECT a.slug, a.title, a.description, a.tags AS "tagList",
         to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
-        EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}) AS favorited,
+        f.user_id IS NOT NULL AS favorited,
         a.favorites_count AS "favoritesCount",
-        (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image,
-          ${followsAll} OR EXISTS (SELECT FROM follower o WHERE o.bucket = a.bucket AND o.author_id = a.author_id AND o.follower_id = ${viewer}) AS following) author) AS author
+        (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image, ${followsAll} OR o.follower_id IS NOT NULL AS following) author) AS author
       FROM (SELECT * FROM article WHERE id = ANY (${ids}::uuid[])) a
       LEFT JOIN LATERAL (SELECT username, bio, image FROM author WHERE bucket = a.bucket AND id = a.author_id LIMIT 1) w ON true
+      LEFT JOIN LATERAL (SELECT user_id FROM favorite WHERE bucket = a.bucket AND article_id = a.id AND user_id = ${viewer} LIMIT 1) f ON true
+      LEFT JOIN LATERAL (SELECT follower_id FROM follower WHERE bucket = a.bucket AND author_id = a.author_id AND follower_id = ${viewer} LIMIT 1) o ON true
       ORDER BY a.created_at DESC, a.id DESC) item`
   return found!.text
 }
@@ -114,11 +116,12 @@ export const one = articles.query({
       SELECT concat('{"article":', row_to_json(item), '}') AS text FROM (
         SELECT a.slug, a.title, a.description, a.body, a.tags AS "tagList",
           to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
-          EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}) AS favorited,
+          f.user_id IS NOT NULL AS favorited,
           a.favorites_count AS "favoritesCount",
-          (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image,
-            EXISTS (SELECT FROM follower o WHERE o.bucket = a.bucket AND o.author_id = a.author_id AND o.follower_id = ${viewer}) AS following) author) AS author
+          (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image, o.follower_id IS NOT NULL AS following) author) AS author
         FROM article a LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
+        LEFT JOIN favorite f ON f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}
+        LEFT JOIN follower o ON o.bucket = a.bucket AND o.author_id = a.author_id AND o.follower_id = ${viewer}
         WHERE a.bucket = ${context.bucket} AND a.slug = ${slug}) item`
     if (!found) throw unknownArticle()
     return new JsonText(found.text)
