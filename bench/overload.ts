@@ -5,6 +5,7 @@
  *
  *   node bench/overload.ts <url> [path]
  */
+import { cpuMicroseconds } from './cpu-time.ts'
 import { runLoad } from './load/load.ts'
 import { recoveryMs, stretch } from './load/stretch.ts'
 import type { Stretch } from './load/stretch.ts'
@@ -18,6 +19,8 @@ export interface OverloadOptions {
   /** At half the peak, before and after. */
   readonly calmMs?: number
   readonly attempts?: number
+  /** Of the server, whose descendants belong to it: its processor time is counted. */
+  readonly pid?: number
 }
 
 export interface OverloadReport {
@@ -33,6 +36,8 @@ export interface OverloadReport {
   readonly after: Stretch
   /** Goodput under overload as a part of the peak. */
   readonly goodputRatio: number
+  /** The same, of what a second of the server's processor time does: others on the machine do not change it much. Null where nothing tells. */
+  readonly perCpuRatio: number | null
   /** From the end of the overload until goodput and p99 are what they were before it, for a second; null: never. */
   readonly recoveryMs: number | null
   readonly acknowledged: readonly number[]
@@ -56,7 +61,10 @@ const fillMs = 1_000
 
 export async function overload(options: OverloadOptions): Promise<OverloadReport> {
   const { url, requests, peakMs = 4_000, overloadMs = 10_000, calmMs = 6_000 } = options
-  const peak = await runLoad({ url, requests, connections: peakConnections, warmupMs: 1_000, durationMs: peakMs })
+  const used = () => options.pid === undefined ? null : cpuMicroseconds(options.pid)
+  const marks: (number | null)[] = []
+  const peak = await runLoad({ url, requests, connections: peakConnections, warmupMs: 1_000, durationMs: peakMs, onMeasure: () => marks.push(used()) })
+  marks.push(used())
   const [offered, calm] = [peak.goodPerSecond * overloadFactor, peak.goodPerSecond * calmFactor]
   const deadlineMs = Math.max(deadlineMsMin, deadlineOfPeak * peak.p50Ms)
   // One run, so that nothing is let up between its parts.
@@ -64,6 +72,7 @@ export async function overload(options: OverloadOptions): Promise<OverloadReport
   const run = await runLoad({
     url, requests, sliceMs, timeoutMs: deadlineMs, arrivals: 'poisson', attempts: options.attempts ?? 3, warmupMs: openMs, durationMs: 2 * calmMs + overloadMs,
     connections: Math.min(connectionsMax, Math.ceil(offered * deadlineMs / 1_000)),
+    onMeasure: () => { for (const atMs of [calmMs + fillMs, calmMs + overloadMs]) setTimeout(() => marks.push(used()), atMs) },
     ratePerSecond: [{ atMs: 0, ratePerSecond: calm }, { atMs: startMs, ratePerSecond: offered }, { atMs: startMs + overloadMs, ratePerSecond: calm }],
   })
   const slicesOf = (fromMs: number, toMs: number) => run.slices.filter(({ atMs }) => atMs >= fromMs && atMs < toMs)
@@ -74,9 +83,16 @@ export async function overload(options: OverloadOptions): Promise<OverloadReport
     peakPerSecond: peak.goodPerSecond, deadlineMs, peakByStatus: peak.byStatus, calmPerSecond: calm, offeredPerSecond: offered, before, during,
     after: stretch(later.slice(later.length >> 1), sliceMs),
     goodputRatio: during.goodPerSecond / peak.goodPerSecond,
+    perCpuRatio: perCpuRatio(marks, peak.goodPerSecond * peak.seconds, during.goodPerSecond * (overloadMs - fillMs) / 1_000),
     recoveryMs: recoveryMs(later, before, sliceMs),
     ...written([peak, run]), generatorLoad: run.generatorLoad,
   }
+}
+
+/** From the processor time at the start and the end of the peak, and of the overload. */
+function perCpuRatio([peakFrom, peakTo, from, to]: readonly (number | null | undefined)[], peakGood: number, good: number): number | null {
+  if (peakFrom == null || peakTo == null || from == null || to == null) return null
+  return good / (to - from) / (peakGood / (peakTo - peakFrom))
 }
 
 const written = (reports: readonly LoadReport[]) => ({ acknowledged: reports.flatMap(one => one.acknowledged), refused: reports.flatMap(one => one.refused) })
@@ -87,7 +103,7 @@ export function overloadText(report: OverloadReport): string {
   return [
     `peak ${Math.round(report.peakPerSecond)}/s, deadline ${Math.round(report.deadlineMs)} ms ${JSON.stringify(report.peakByStatus)}`,
     line('before', report.calmPerSecond, report.before), line('overload', report.offeredPerSecond, report.during), line('after', report.calmPerSecond, report.after),
-    `goodput ${(100 * report.goodputRatio).toFixed(0)} % of the peak, recovered after ${report.recoveryMs ?? 'more than the time given'} ms, generator ${(100 * report.generatorLoad).toFixed(0)} % busy${report.generatorLoad > 0.9 ? ': IT IS THE LIMIT' : ''}`,
+    `goodput ${(100 * report.goodputRatio).toFixed(0)} % of the peak, ${report.perCpuRatio === null ? '?' : (100 * report.perCpuRatio).toFixed(0)} % per second of processor time, recovered after ${report.recoveryMs ?? 'more than the time given'} ms, generator ${(100 * report.generatorLoad).toFixed(0)} % busy${report.generatorLoad > 0.9 ? ': IT IS THE LIMIT' : ''}`,
   ].join('\n')
 }
 

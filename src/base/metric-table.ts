@@ -1,6 +1,6 @@
 /**
  * The one table of metrics: names and units after Prometheus and the semantic conventions of
- * OpenTelemetry (docs/decisions/0013). docs/metrics.md is written from it. The page adds to what a process counts the label
+ * OpenTelemetry (docs/decisions/0018). docs/metrics.md is written from it. The page adds to what a process counts the label
  * `process`; where something is counted by nobody in particular, the table says so.
  */
 

@@ -72,7 +72,7 @@ export const orchestratorSuite = suite<OrchestratorSubject>('orchestrator', {
 
   'ask collects the answers of the ready processes, and leaves out the silent': async ({ orchestrator, spec }) => {
     await orchestrator.apply([spec('web', { replicas: 2 }), spec('mute', { behaviour: 'stubborn' })])
-    const both = await Promise.all([orchestrator.ask('statistics'), orchestrator.ask('statistics')])
+    const both = await Promise.all([orchestrator.ask('statistics'), orchestrator.ask('flush-cache')])
     for (const answers of both) {
       assert.deepEqual(answers.map(one => `${one.name} ${one.replica}`).sort(), ['web 0', 'web 1'])
       assert.deepEqual(answers.map(one => one.answer).sort(), pidsOf(orchestrator, 'web').sort())

@@ -5,9 +5,13 @@
  *
  * Negative control: without single flight everyone who asks meanwhile reads.
  *
- * For the soak only: it measures, which takes a machine that does nothing else.
+ * Under load for the soak only: it measures, which takes a machine that does nothing else.
  */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { availableParallelism } from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
 import { test } from 'node:test'
 import { runLoad } from '../../bench/load/load.ts'
 import { recoveryMs, stretch } from '../../bench/load/stretch.ts'
@@ -25,6 +29,8 @@ const sliceMs = 250
 const common = { connections: 32, sliceMs, warmupMs: 2_000 }
 const [calmMs, afterMs] = [4_000, 8_000]
 
+interface Flushed { readonly flushed: readonly { readonly name: string }[] }
+
 interface Context { after(close: () => Promise<void>): void; diagnostic(text: string): void }
 
 async function runsByIntent({ adminUrl }: TestDeployment): Promise<Map<string, number>> {
@@ -36,7 +42,7 @@ async function runsByIntent({ adminUrl }: TestDeployment): Promise<Map<string, n
 async function flush({ adminUrl, dataFolder }: TestDeployment): Promise<number> {
   const response = await fetch(`${adminUrl}/flush-cache`, { method: 'POST', headers: { authorization: `Bearer ${await readAdminToken(dataFolder)}` } })
   assert.equal(response.status, 200)
-  return (await response.json() as { flushed: { name: string }[] }).flushed.filter(({ name }) => name === 'web').length
+  return (await response.json() as Flushed).flushed.filter(({ name }) => name === 'web').length
 }
 
 /** Until nothing is read any more: what writing had invalidated is kept again. */
@@ -82,6 +88,23 @@ async function flushUnderLoad(t: Context, env: Record<string, string> = {}): Pro
   t.diagnostic(`peak ${Math.round(peak.goodPerSecond)}/s; at ${Math.round(100 * loadPart)} %: ${Math.round(calm.goodPerSecond)}/s good, p99 ${calm.p99Ms.toFixed(1)} ms; flush of ${processes} processes: ${runs.map(one => `${one.intent} read ${one.runs} times of at most ${one.runsMax}`).join(', ')}; as before after ${recovered} ms; generator ${Math.round(100 * report.generatorLoad)} % busy${report.generatorLoad > 0.9 ? ': IT IS THE LIMIT' : ''}`)
   return { processes, runs, recoveryMs: recovered, generatorLoad: report.generatorLoad }
 }
+
+test('tenfold flush-cache reaches every process that keeps answers', async t => {
+  const deployment = await startDeployment({ topology: '2-tuned' })
+  t.after(() => deployment.close())
+  const webs = availableParallelism()
+  // A connection each, which go to the processes in turn.
+  const read = async () => {
+    await Promise.all(Array.from({ length: 4 * webs }, async () => (await fetch(`${deployment.url}/api/tags`, { headers: { connection: 'close' } })).text()))
+    return (await runsByIntent(deployment)).get('articles.tags')!
+  }
+  const kept = await read()
+  assert.equal(await read(), kept, 'kept')
+  const env = { ...process.env, ADMIN_PORT: new URL(deployment.adminUrl).port, TENFOLD_DATA: deployment.dataFolder }
+  const { stdout } = await promisify(execFile)(process.execPath, ['src/cli/main.ts', 'flush-cache', '--json'], { cwd: path.resolve(import.meta.dirname, '../..'), env })
+  assert.equal((JSON.parse(stdout) as Flushed).flushed.filter(({ name }) => name === 'web').length, webs)
+  assert.equal(await read(), kept + webs, 'read again once in each process')
+})
 
 test('a flush under load reads each answer once in each process, and passes', { skip }, async t => {
   const { processes, runs, recoveryMs } = await flushUnderLoad(t)

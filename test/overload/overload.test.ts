@@ -25,7 +25,7 @@ async function run(t: { after(close: () => Promise<void>): void; diagnostic(text
   const crowd = await gatherCrowd(deployment.url)
   const reports: OverloadReport[] = []
   for (let round = 0; round < count; round++) {
-    const report = await overload({ url: deployment.url, requests: crowdRequests(crowd) })
+    const report = await overload({ url: deployment.url, requests: crowdRequests(crowd), pid: deployment.process.pid! })
     t.diagnostic(overloadText(report))
     reports.push(report)
   }
@@ -38,6 +38,9 @@ async function run(t: { after(close: () => Promise<void>): void; diagnostic(text
   return reports
 }
 
+/** Per second; or, when the machine gave the server less time than at the peak, of that time. */
+const goodput = ({ goodputRatio, perCpuRatio }: OverloadReport): number => Math.max(goodputRatio, perCpuRatio ?? 0)
+
 const median = (values: readonly number[]): number => values.toSorted((one, other) => one - other)[values.length >> 1]!
 
 test('at three times its capacity it does what it can, and recovers', { skip }, async t => {
@@ -47,7 +50,7 @@ test('at three times its capacity it does what it can, and recovers', { skip }, 
     assert.deepEqual(Object.keys(peakByStatus).filter(status => !status.startsWith('2')), [], '32 connections are ordinary load: nobody is refused')
   }
   assert.ok(reports.some(one => one.during.refusedPerSecond > 0), 'it was overloaded')
-  assert.ok(median(reports.map(one => one.goodputRatio)) >= goodputPart, 'goodput stays')
+  assert.ok(median(reports.map(goodput)) >= goodputPart, 'goodput stays')
   for (const report of reports) {
     assert.ok(report.recoveryMs !== null && report.recoveryMs <= recoveryMs, `recovered after ${report.recoveryMs} ms`)
     assert.ok(report.during.p50Ms <= report.deadlineMs / 2, 'who is let in does not wait long')
@@ -56,5 +59,5 @@ test('at three times its capacity it does what it can, and recovers', { skip }, 
 
 test('negative control: without the limiter it collapses', { skip }, async t => {
   const [report] = await run(t, 1, { TENFOLD_LIMITER: 'off' })
-  assert.ok(report!.goodputRatio < goodputPart || report!.recoveryMs === null || report!.recoveryMs > recoveryMs, 'the test cannot see what it is for')
+  assert.ok(goodput(report!) < goodputPart || report!.recoveryMs === null || report!.recoveryMs > recoveryMs, 'the test cannot see what it is for')
 })
