@@ -16,7 +16,13 @@ export interface MapNode {
   readonly pressure: string | null
   readonly page?: string
 }
-export interface MapEdge { readonly from: string; readonly to: string; readonly perSecond: number | null; readonly what: string }
+export interface MapEdge {
+  readonly from: string
+  readonly to: string
+  readonly perSecond: number | null
+  /** In words, after the rate. */
+  readonly what: string
+}
 export interface Graph { readonly nodes: readonly MapNode[]; readonly edges: readonly MapEdge[] }
 
 const tones: Readonly<Record<string, Tone>> = { ready: 'good', starting: 'warn', draining: 'warn', 'backing-off': 'bad', stopped: 'bad' }
@@ -40,13 +46,13 @@ export function graphOf(plan: Plan, topology: Topology, sample: Sample | null): 
   const total = (of: (one: ProcessSample) => number) => sample ? answering.reduce((sum, one) => sum + of(one), 0) : null
   const incoming = total(one => one.use?.requestsPerSecond ?? 0)
   const edges: MapEdge[] = [
-    ...hasCdn ? [{ from: 'clients', to: 'cdn', perSecond: null, what: 'requests' }, { from: 'cdn', to: 'ingress', perSecond: incoming, what: 'requests' }]
-      : [{ from: 'clients', to: 'ingress', perSecond: incoming, what: 'requests' }],
-    ...answering.map(one => ({ from: 'ingress', to: idOf(one), perSecond: one.use?.requestsPerSecond ?? null, what: 'requests' })),
-    ...shown.map(one => ({ from: idOf(one), to: 'postgres', perSecond: one.use?.statementsPerSecond ?? null, what: 'statements' })),
+    ...hasCdn ? [{ from: 'clients', to: 'cdn', perSecond: null, what: 'requests to the CDN' }, { from: 'cdn', to: 'ingress', perSecond: incoming, what: 'requests to the ingress' }]
+      : [{ from: 'clients', to: 'ingress', perSecond: incoming, what: 'requests to the ingress' }],
+    ...answering.map(one => ({ from: 'ingress', to: idOf(one), perSecond: one.use?.requestsPerSecond ?? null, what: `requests to ${idOf(one)}` })),
+    ...shown.map(one => ({ from: idOf(one), to: 'postgres', perSecond: one.use?.statementsPerSecond ?? null, what: 'statements to Postgres' })),
     ...shown.filter(one => one.does !== 'requests').flatMap(one => [
-      { from: idOf(one), to: 'events', perSecond: one.use?.eventsPerSecond ?? null, what: 'events' },
-      { from: idOf(one), to: 'jobs', perSecond: one.use?.jobsPerSecond ?? null, what: 'jobs' },
+      { from: idOf(one), to: 'events', perSecond: one.use?.eventsPerSecond ?? null, what: 'events handled' },
+      { from: idOf(one), to: 'jobs', perSecond: one.use?.jobsPerSecond ?? null, what: 'jobs run' },
     ]),
   ]
   return { nodes, edges }

@@ -146,7 +146,7 @@ function Node({ node, edges, spoken = false }: { node: MapNode; edges: readonly 
       <p className="kind">{kind}</p>
       {pressure && <p className="pressure"><Badge tone="warn">near its limit: {pressure}</Badge></p>}
       <dl>{facts.map(([label, value]) => <div key={label}><dt>{label}</dt><dd>{value}</dd></div>)}</dl>
-      <ul className={spoken ? 'out' : 'hidden'}>{out.map(one => <li key={one.to}>{rate(one.perSecond)} {one.what} to {one.to}</li>)}</ul>
+      <ul className={spoken ? 'out' : 'hidden'}>{out.map(one => <li key={one.to}>{rate(one.perSecond)} {one.what}</li>)}</ul>
     </article>
   )
 }

@@ -52,6 +52,7 @@ async function startAndCall(folder: string, command = windows ? 'npx.cmd' : 'npx
     const made = await fetch(`${url}/authors/jane/notes`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"text":"hello"}' })
     assert.equal(made.status, 201)
     assert.deepEqual(await (await fetch(`${url}/authors/jane/notes`)).json(), { notes: [await made.json()] })
+    assert.match(await (await fetch(`http://127.0.0.1:${adminPort}/`)).text(), /<title>Tenfold console/)
   } finally {
     if (child.pid !== undefined && child.exitCode === null) process.kill(windows ? child.pid : -child.pid, 'SIGINT')
     await exited

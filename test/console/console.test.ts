@@ -58,8 +58,8 @@ after(async () => {
 
 test('load is started from its page, and shows how it goes', { skip }, async () => {
   await show('load')
-  await page.getByLabel('Journeys per second').fill('5')
-  await page.getByLabel('Seconds').fill('900')
+  await page.getByRole('spinbutton', { name: 'Journeys per second' }).fill('5')
+  await page.getByRole('spinbutton', { name: 'Seconds' }).fill('900')
   await page.getByRole('button', { name: 'Start load' }).click()
   await page.getByText('running', { exact: true }).waitFor()
   const { run } = await until(() => read<{ run: { progress: { good: number }[] } }>('/load'), ({ run }) => run.progress.some(one => one.good > 0), 'good answers')
