@@ -16,6 +16,7 @@ import type { Message } from '../src/ports/database.ts'
 import { deliver } from '../src/runtime/delivery.ts'
 import type { Surroundings } from '../src/runtime/execution.ts'
 import { Statistics } from '../src/runtime/statistics.ts'
+import { Tracer } from '../src/runtime/tracer.ts'
 import { forgetsInbox } from './conformance/broken/database.ts'
 import { scratchPostgres } from './support/postgres.ts'
 
@@ -54,7 +55,7 @@ async function surroundings(t: { after(close: () => Promise<void>): void }) {
   t.after(async () => { await database.close(); await scratch.close() })
   const transport = openMemoryTransport()
   transport.serve(['alpha'], async () => ({ output: { note: 'called' }, token: undefined }))
-  const options: Surroundings = { database, transport, invalidation: null, log: silentLogger, statistics: new Statistics() }
+  const options: Surroundings = { database, transport, invalidation: null, log: silentLogger, statistics: new Statistics(), tracer: new Tracer() }
   const notes = async () => Object.fromEntries((await scratch.sql<{ id: string; note: string | null }>('SELECT id, note FROM alpha.item ORDER BY id')).map(row => [row.id, row.note]))
   const transactions = async () => Number((await scratch.sql<{ n: string }>('SELECT count(DISTINCT xmin::text) AS n FROM tenfold.inbox'))[0]!.n)
   return { options, notes, transactions }

@@ -96,8 +96,22 @@ test('a collector that is silent or gone holds nobody up, and the queue is bound
   server.isSilent = false
   trace(tracer)
   await until(() => exporter.counts.sent > 0, 'it goes on when the collector is back')
-  await exporter.close()
-  assert.equal(exporter.counts.sent + exporter.counts.dropped, 2_502, 'every span is accounted for')
+  await until(() => exporter.counts.sent + exporter.counts.dropped === 2_502, 'every span is accounted for')
+})
+
+test('a stop sends what is left, and does not wait for a silent collector', async t => {
+  const later = { OTEL_BSP_SCHEDULE_DELAY: '600000', OTEL_EXPORTER_OTLP_TIMEOUT: '120000' }
+  const good = await collector(t, later)
+  trace(good.tracer)
+  assert.equal(good.server.spans.length, 0)
+  await good.exporter.close()
+  assert.equal(good.exporter.counts.sent, 2)
+  const silent = await collector(t, later)
+  silent.server.isSilent = true
+  trace(silent.tracer)
+  const startedAtMs = performance.now()
+  await silent.exporter.close()
+  assert.ok(performance.now() - startedAtMs < 60_000)
 })
 
 test('the sampler of the environment decides', async t => {

@@ -10,7 +10,7 @@ import type { Resource } from '@opentelemetry/resources'
 import { SamplingDecision, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace'
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace'
 import type { Logger } from '../base/log.ts'
-import { after } from '../base/time.ts'
+import { after, sleep } from '../base/time.ts'
 import type { SpanRecord } from '../runtime/span-record.ts'
 import { recordsOf } from '../runtime/span-record.ts'
 import type { Trace } from '../runtime/span.ts'
@@ -40,6 +40,8 @@ function resourceOf({ serviceName }: OtlpSettings): Resource {
   const given = here.merge(detectResources({ detectors: [resourceAttributesEnvDetector] }))
   return env.OTEL_SERVICE_NAME ? given.merge(resourceFromAttributes({ 'service.name': serviceName })) : given
 }
+
+const closeMs = 1_000
 
 class Exporter implements OtlpExporter {
   readonly counts = { sent: 0, dropped: 0 }
@@ -82,7 +84,12 @@ class Exporter implements OtlpExporter {
     else this.#cancel ??= after(this.#settings.delayMs, () => this.#send(), true)
   }
 
+  /** What is left is sent, as long as that is quick: a stop has its time. */
   async close(): Promise<void> {
+    await Promise.race([this.#flush(), sleep(closeMs)])
+  }
+
+  async #flush(): Promise<void> {
     await this.#sending
     while (this.#queue.length > 0 && !this.#isDown) {
       this.#send()

@@ -77,6 +77,8 @@ export const orchestratorSuite = suite<OrchestratorSubject>('orchestrator', {
       assert.deepEqual(answers.map(one => `${one.name} ${one.replica}`).sort(), ['web 0', 'web 1'])
       assert.deepEqual(answers.map(one => one.answer).sort(), pidsOf(orchestrator, 'web').sort())
     }
+    const echoes = await orchestrator.ask('traces', { deep: [1, null] })
+    assert.deepEqual(echoes.map(one => one.answer), [{ deep: [1, null] }, { deep: [1, null] }], 'the payload reaches every process')
   },
 
   'apply is idempotent': async ({ orchestrator, spec }) => {

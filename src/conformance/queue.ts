@@ -37,7 +37,7 @@ async function record(queue: Queue, concurrency = 4, handle: (attempt: Attempt) 
 
 export const queueSuite = suite<QueueSubject>('queue', {
   'a job runs once and arrives as it was enqueued': async ({ queue }) => {
-    const all = [...jobs(1, { payload: { text: 'ä"\\\n', list: [1, null, true] } }), ...jobs(1, { payload: null }), ...jobs(1, { payload: [1, 2] })]
+    const all = [...jobs(1, { payload: { text: 'ä"\\\n', list: [1, null, true] } }), ...jobs(1, { payload: null, traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }), ...jobs(1, { payload: [1, 2] })]
     await queue.enqueue(all)
     const { attempts, working } = await record(queue)
     await until('all have run', () => attempts.length >= 3)
@@ -46,7 +46,7 @@ export const queueSuite = suite<QueueSubject>('queue', {
     assert.equal(attempts.length, 3, 'none ran twice')
     for (const job of all) {
       const attempt = attempts.find(one => one.job.id === job.id)!
-      assert.deepEqual([attempt.job.name, attempt.job.payload, attempt.attempt, attempt.job.attemptsMax], [name, job.payload, 1, 3])
+      assert.deepEqual([attempt.job.name, attempt.job.payload, attempt.attempt, attempt.job.attemptsMax, attempt.job.traceparent], [name, job.payload, 1, 3, job.traceparent])
     }
     assert.equal((await queue.depth()).waiting, 0)
   },
