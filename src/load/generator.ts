@@ -128,7 +128,7 @@ export class Generator {
       this.#tally.finished++
     } catch (error) {
       if (error instanceof JourneyOver) {
-        if (!this.#ended) this.#tally.gaveUp++
+        if (error.gaveUp) this.#tally.gaveUp++
       } else this.#onFault(named(`journey '${journey.name}'`, error))
     }
   }

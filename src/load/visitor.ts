@@ -10,8 +10,16 @@ import type { Ledger } from './ledger.ts'
 import type { IncomingAnswer, Sender } from './sender.ts'
 import type { Outcome, Tally } from './tally.ts'
 
-/** The journey is over: the user gave up, or the run has ended. */
-export class JourneyOver extends Error {}
+/** The journey is over before its end. */
+export class JourneyOver extends Error {
+  /** An answer was not good; else the run has ended. */
+  readonly gaveUp: boolean
+
+  constructor(message: string, gaveUp: boolean) {
+    super(message)
+    this.gaveUp = gaveUp
+  }
+}
 
 /** What all visitors of a generator share. */
 export interface Grounds {
@@ -87,7 +95,7 @@ export class Visitor implements User {
     const counted = this.#grounds.tally()
     counted?.step(step).count(outcome, code, answeredMs - intendedMs)
     if (typeof incoming === 'string' || outcome !== 'good') {
-      if (tally) throw new JourneyOver(`${step} was answered ${code}`)
+      if (tally) throw new JourneyOver(`${step} was answered ${code}`, true)
       throw fault('UNAVAILABLE', `${step}: ${method} ${path} was answered ${code === 'broken' ? 'by nobody' : code}${typeof incoming === 'string' ? '' : ` ${incoming.body.toString().slice(0, 300)}`}`)
     }
     const answer = this.#read(incoming)
@@ -103,12 +111,12 @@ export class Visitor implements User {
     const { agenda, random, think } = this.#grounds
     const isFirst = this.#isFirst
     this.#isFirst = false
-    if (this.#grounds.hasEnded()) throw new JourneyOver('the run has ended')
+    if (this.#grounds.hasEnded()) throw new JourneyOver('the run has ended', false)
     // While things are prepared nobody waits, and nothing is late.
     if (!this.#grounds.tally()) return monotonicMs()
     const intendedMs = this.#freeMs + (isFirst || thinkMs === 0 ? 0 : exponential(random, thinkMs * think))
     if (intendedMs > monotonicMs()) await agenda.until(intendedMs)
-    if (this.#grounds.hasEnded()) throw new JourneyOver('the run has ended')
+    if (this.#grounds.hasEnded()) throw new JourneyOver('the run has ended', false)
     return intendedMs
   }
 
