@@ -68,7 +68,7 @@ function nameOf(intent: string, { per }: Rate, { caller, address }: Sender): str
   return `${intent}\n${who.length > nameCharactersMax ? createHash('sha256').update(who).digest('base64url') : who}`
 }
 
-const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1_000))
+const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1_000 - 1e-6))
 
 function headersOf(intent: string, { limit, windowMs }: Rate, { allowed, remaining, fullMs, retryMs }: Allowance): Passage['headers'] {
   return {

@@ -112,6 +112,18 @@ test('four processes on one database', async t => {
     assert.ok(ticks <= slots, `${ticks} ticks in ${slots} slots`)
   })
 
+  await t.test('a rate is counted together, told, and refused with 429', async () => {
+    const replies = await Promise.all(Array.from({ length: 24 }, () => fetch(`${deployment.url}/rated`, { headers: { connection: 'close' } })))
+    const of = (status: number) => replies.filter(one => one.status === status)
+    assert.deepEqual([of(200).length, of(429).length], [10, 14])
+    const remaining = of(200).map(one => Number(/;r=(\d+)/.exec(one.headers.get('ratelimit')!)![1])).sort((a, b) => a - b)
+    assert.deepEqual(remaining, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    const [refused] = of(429)
+    assert.equal(refused!.headers.get('ratelimit-policy'), '"tally.rated";q=10;w=3600')
+    assert.ok(Number(refused!.headers.get('retry-after')) > 300, refused!.headers.get('retry-after')!)
+    assert.match(await refused!.text(), /rate-limited.*the next one passes in 3\d\d s/)
+  })
+
   await t.test('a deploy of broken code leaves what runs, and says why', async () => {
     const source = await readFile(appFile, 'utf8')
     const before = await (await fetch(`${deployment.adminUrl}/status`)).text()

@@ -44,4 +44,9 @@ export const enter = tally.command({
 
 export const which = tally.query({ http: 'GET /version', input: z.object({}), output: z.object({ version: z.string() }), scatter: true, run: async () => ({ version }) })
 
-export const app = application('tally', { services: { tally: { tally, everySecond, work, entered, seen, enter, which } } })
+export const rated = tally.query({
+  http: 'GET /rated', rate: { limit: 10, windowMs: 3_600_000, per: 'address' },
+  input: z.object({}), output: z.object({ version: z.string() }), scatter: true, run: async () => ({ version }),
+})
+
+export const app = application('tally', { services: { tally: { tally, everySecond, work, entered, seen, enter, which, rated } } })
