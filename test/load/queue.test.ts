@@ -125,7 +125,7 @@ for (const kind of ['M/M/1', 'M/D/1'] as const) {
   })
 
   test(`${kind} for real: percentiles within 5 % of theory`, { skip: isSoak ? false : 'part of npm run soak', timeout: 600_000 }, async t => {
-    const durationMs = 60_000
+    const durationMs = 180_000
     const { seed, ...sample } = typicalSample(queue, durationMs, queueCount)
     const server = spawn(process.execPath, [path.resolve(import.meta.dirname, '../fixtures/queue-server.ts'), kind, String(queue.serviceMs), String(queueCount), String(seed * serviceSeed)], { stdio: ['ignore', 'pipe', 'inherit'] })
     t.after(() => server.kill('SIGTERM'))
