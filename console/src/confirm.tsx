@@ -39,11 +39,15 @@ export function Action({ label, working = `${label} …`, question, tone, descri
       {outcome && <span className={`outcome ${outcome.good ? 'good' : 'bad'}`} role="status">{outcome.text}</span>}
       {question && (
         <dialog ref={dialog} aria-label={label} onCancel={() => setState('idle')}>
-          <p>{question}</p>
-          <div className="dialog-buttons">
-            <button type="button" onClick={() => setState('idle')}>Cancel</button>
-            <button type="button" className={tone ?? 'accent'} onClick={() => void work()}>{label}</button>
-          </div>
+          {state === 'asking' && (
+            <>
+              <p>{question}</p>
+              <div className="dialog-buttons">
+                <button type="button" onClick={() => setState('idle')}>Cancel</button>
+                <button type="button" className={tone ?? 'accent'} onClick={() => void work()}>{label}</button>
+              </div>
+            </>
+          )}
         </dialog>
       )}
     </span>

@@ -88,7 +88,7 @@ function Line({ line }: { line: LogLine }) {
         <time>{new Date(line.time).toISOString().slice(11, 23)}</time>
         <Badge tone={tones[name] ?? 'plain'}>{name}</Badge>
         <span className="log-process">{line.process ?? ''}</span>
-        <span className="log-text">{line.msg ?? ''}</span>
+        <span className="log-text">{line.msg ?? ''} {line.err?.message && line.err.message !== line.msg ? `(${line.err.message})` : ''} <small>{line.intent ?? ''}</small></span>
       </button>
       {open && <div className="log-facts">{line.intent && <p><a href={addressOf('intents', line.intent)}>{line.intent}</a></p>}<Code text={JSON.stringify(line, null, 2)} label="log line" /></div>}
     </li>

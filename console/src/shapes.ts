@@ -56,6 +56,7 @@ export interface LogLine {
   readonly process?: string
   readonly intent?: string
   readonly msg?: string
+  readonly err?: { readonly message?: string }
 }
 
 export interface JourneyFacts { readonly name: string; readonly weight: number; readonly thinkMs: number }

@@ -47,7 +47,7 @@ export function Table<Row>({ label, rows, columns, keyOf, detail, ...initial }: 
   const shown = [...rows].sort((a, b) => order.current.keys.get(keyOf(a))! - order.current.keys.get(keyOf(b))!)
   const hold = (value: boolean) => () => { held.current = value }
   return (
-    <div className="scroll" role="region" aria-label={label} tabIndex={0} onPointerEnter={hold(true)} onPointerLeave={hold(false)} onFocus={hold(true)} onBlur={hold(false)}>
+    <div className="scroll" role="group" aria-label={label} tabIndex={0} onPointerEnter={hold(true)} onPointerLeave={hold(false)} onFocus={hold(true)} onBlur={hold(false)}>
       <table>
         <thead>
           <tr>
