@@ -136,7 +136,7 @@ export const busSuite = suite<BusSubject>('bus', {
     await bus.publish(many(1))
     const startedAtMs = monotonicMs()
     assert.equal(await bus.caughtUp('test', 200), false)
-    assert.ok(monotonicMs() - startedAtMs < 1_000)
+    assert.ok(monotonicMs() - startedAtMs < 4_000)
     release()
   },
   'caughtUp sees a consumer of another process': async ({ bus, reopen }) => {

@@ -25,6 +25,7 @@ export interface OrchestratorSubject {
   freePort(): Promise<number>
 }
 
+/** Beyond what the first start took: a machine may be slow, a pause is something else. */
 const promptMs = 1_000
 const patienceMs = 10_000
 const graceMs = 3_000
@@ -138,9 +139,11 @@ export const orchestratorSuite = suite<OrchestratorSubject>('orchestrator', {
 
   'a process that ends unasked is started again promptly, its siblings are left alone': async subject => {
     const { orchestrator, spec } = subject
+    const startedMs = monotonicMs()
     await orchestrator.apply([spec('web'), spec('worker')])
+    const startMs = monotonicMs() - startedMs
     const worker = pidsOf(orchestrator, 'worker')
-    await replace(subject, 'web', promptMs)
+    await replace(subject, 'web', promptMs + startMs * 3)
     assert.equal(statesOf(orchestrator, 'web')[0]?.restarts, 1)
     assert.deepEqual(pidsOf(orchestrator, 'worker'), worker)
   },
