@@ -46,6 +46,8 @@ export function Shell({ facts, onLogout }: { facts: SessionFacts; onLogout: () =
     if (shown.current !== place.page) main.current?.focus({ preventScroll: true })
     if (shown.current !== place.page) window.scrollTo(0, 0)
     shown.current = place.page
+    // On a phone the pages are a row that scrolls.
+    document.querySelector('nav.pages [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
   }, [place.page, found, facts.application])
   return (
     <div className="shell">
