@@ -1,6 +1,6 @@
 /**
  * `npm run docs`: writes the documents that follow from the code, docs/drivers.md,
- * docs/metrics.md and docs/stages.md. `test/docs.test.ts` fails when they are not what this would write.
+ * docs/metrics.md, docs/runbooks and docs/stages.md. `test/docs.test.ts` fails when they are not what this would write.
  */
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -8,6 +8,8 @@ import type { Topology } from '../src/index.ts'
 import { histogramBounds } from '../src/base/histogram.ts'
 import { metricTable } from '../src/base/metric-table.ts'
 import type { MetricEntry } from '../src/base/metric-table.ts'
+import { alerts } from '../src/insight/alerts/alert-files.ts'
+import { runbook, runbookFile } from '../src/insight/alerts/runbook.ts'
 import * as conformance from '../src/conformance/index.ts'
 
 const root = path.dirname(import.meta.dirname)
@@ -158,7 +160,10 @@ Everything counts from the start of its process. Histograms have the bounds ${hi
 ${(Object.keys(counters) as MetricEntry['of'][]).map(metricsOf).join('\n')}`
 }
 
-export const documents: Readonly<Record<string, () => Promise<string>>> = { 'docs/drivers.md': driversText, 'docs/metrics.md': metricsText, 'docs/stages.md': stagesText }
+/** Of Conduit, whose scrape job is `conduit`; 'tenfold alerts' writes those of any application. */
+const runbooks = Object.fromEntries(alerts.map(alert => [`docs/runbooks/${runbookFile(alert)}`, async () => runbook(alert, 'conduit')]))
+
+export const documents: Readonly<Record<string, () => Promise<string>>> = { 'docs/drivers.md': driversText, 'docs/metrics.md': metricsText, 'docs/stages.md': stagesText, ...runbooks }
 
 if (import.meta.main) {
   for (const [file, text] of Object.entries(documents)) writeFileSync(path.join(root, file), await text())

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { errorTable, fault, isTenfoldError } from '../base/errors.ts'
 import { advise } from './advise.ts'
+import { alerts } from './alerts.ts'
 import { check } from './check.ts'
 import { client } from './client.ts'
 import type { CliCommand } from './command.ts'
@@ -17,7 +18,7 @@ import { restart } from './restart.ts'
 import { seed } from './seed.ts'
 import { start } from './start.ts'
 
-export const commands: readonly CliCommand[] = [init, dev, start, restart, flushCache, console, check, migrate, seed, client, load, doctor, advise, logs]
+export const commands: readonly CliCommand[] = [init, dev, start, restart, flushCache, console, check, migrate, seed, client, load, doctor, advise, alerts, logs]
 
 export function helpOf(command?: CliCommand): string {
   if (command) return `tenfold ${command.name}: ${command.summary}\n\n${command.help}\n  --json            print the result as JSON\n  --help            this text`

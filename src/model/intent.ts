@@ -7,6 +7,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { Caller, Priority } from '../ports/transport.ts'
 import type { Rate } from './rate.ts'
 import type { Service } from './service.ts'
+import type { Slo } from './slo.ts'
 
 export type Schema<Input = unknown, Output = Input> = StandardSchemaV1<Input, Output>
 export type Parsed<S> = S extends StandardSchemaV1 ? StandardSchemaV1.InferOutput<S> : never
@@ -41,6 +42,8 @@ export interface Policy {
   readonly cost?: number
   /** How often it may be called over HTTP. Default: as often as the limiter lets pass. */
   readonly rate?: Rate
+  /** How much of what is asked must end well, and in time; alerts are made from it. Default: no objective. */
+  readonly slo?: Slo
 }
 
 export type HttpRoute = `${'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'} /${string}`

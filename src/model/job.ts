@@ -5,7 +5,7 @@
 import type { HandlerContext } from './context.ts'
 import type { Declared, Key, Parsed, Policy, Schema } from './intent.ts'
 
-export interface JobDefinition<Tables, I extends Schema> extends Policy {
+export interface JobDefinition<Tables, I extends Schema> extends Omit<Policy, 'slo'> {
   readonly input: I
   /** The key the job's transaction writes to; default: a key of its own, the job's id. */
   key?(input: Parsed<I>): Key
@@ -26,7 +26,7 @@ export interface Job<I = unknown> extends Declared<'job'> {
   readonly $types?: { readonly input: I }
 }
 
-export interface AnyJobDefinition extends Policy {
+export interface AnyJobDefinition extends Omit<Policy, 'slo'> {
   readonly input: Schema
   key?(input: never): Key
   readonly attemptsMax?: number

@@ -16,6 +16,8 @@ import type { Job } from './job.ts'
 import type { Projection } from './projection.ts'
 import type { Query } from './query.ts'
 import { rateFaults } from './rate.ts'
+import { objectivesOf, sloFaults } from './slo.ts'
+import type { Objectives } from './slo.ts'
 
 export interface ManifestIntent {
   readonly name: string
@@ -26,6 +28,8 @@ export interface ManifestIntent {
   readonly status?: number
   readonly deadlineMs?: number
   readonly freshness?: Freshness
+  /** Its objectives, with what is standard filled in. */
+  readonly slo?: Objectives
   readonly cron?: string
   /** The events a subscription or projection reacts to. */
   readonly on?: readonly string[]
@@ -54,10 +58,9 @@ export function manifestOf(app: Application): Manifest {
 function describe(intent: Declared): ManifestIntent {
   const base = { name: intent.name, kind: intent.kind, service: intent.service.name, declaredAt: intent.declaredAt }
   if (intent.kind === 'query' || intent.kind === 'command') {
-    const { http, auth = 'none', status = 200, deadlineMs } = (intent as Query | Command).definition
-    const standard = intent.kind === 'query' ? limits.queryDeadlineMs : limits.commandDeadlineMs
+    const { http, auth = 'none', status = 200, slo } = (intent as Query | Command).definition
     const { freshness } = (intent as Query).definition
-    return { ...base, auth, status, deadlineMs: deadlineMs ?? standard, ...(freshness ? { freshness } : {}), ...(http ? { http: parseRoute(http) } : {}) }
+    return { ...base, auth, status, deadlineMs: deadlineMsOf(intent as Query | Command), ...(freshness ? { freshness } : {}), ...(slo ? { slo: objectivesOf(slo) } : {}), ...(http ? { http: parseRoute(http) } : {}) }
   }
   if (intent.kind === 'job') {
     const { cron, deadlineMs = limits.jobDeadlineMs } = (intent as Job).definition
@@ -67,6 +70,9 @@ function describe(intent: Declared): ManifestIntent {
   if (intent.kind === 'projection') return { ...base, on: (intent as Projection).definition.on.map(event => event.name) }
   return base
 }
+
+const deadlineMsOf = ({ kind, definition }: Query | Command): number =>
+  definition.deadlineMs ?? (kind === 'query' ? limits.queryDeadlineMs : limits.commandDeadlineMs)
 
 /** Everything declared wrongly; empty when all is well. */
 export function checkApplication(app: Application): string[] {
@@ -127,7 +133,8 @@ function intentFaults(app: Application, intent: Declared): string[] {
   }
   if (intent.kind === 'query') faults.push(...cachingFaults(intent as Query).map(one => `${at}: ${one}`))
   if (intent.kind === 'query' || intent.kind === 'command') {
-    const { auth, http, input, output, rate } = (intent as Query | Command).definition
+    const { auth, http, input, output, rate, slo } = (intent as Query | Command).definition
+    if (slo) faults.push(...sloFaults(slo, deadlineMsOf(intent as Query | Command)).map(one => `${at}: ${one}`))
     if (rate) faults.push(...[...rateFaults(rate), ...http ? [] : ['has a rate but no route; calls over HTTP are what it counts: add http, or take the rate out']].map(one => `${at}: ${one}`))
     if (auth && auth !== 'none' && !app.options.authenticate) faults.push(`${at}: auth is '${auth}' but the application has no authenticate; add it to application()`)
     if (http) for (const [label, schema] of [['input', input], ['output', output]] as const) if (!isSchema(schema)) faults.push(`${at}: ${label} is not a Standard Schema; use for instance z.object({…})`)

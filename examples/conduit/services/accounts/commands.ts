@@ -20,6 +20,7 @@ export const userView = async ({ id, email, username, bio, image }: Omit<Account
 
 export const register = accounts.command({
   http: 'POST /api/users', status: 201, summary: 'Register',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 1_000 } },
   input: z.object({ user: z.object({ username, email, password: required(1_024) }) }),
   output: z.object({ user: User }),
   key: ({ user }) => user.email,

@@ -11,6 +11,7 @@ const nobodysPassword = 'scrypt$16384$8$1$AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAA
 
 export const login = accounts.query({
   http: 'POST /api/users/login', summary: 'Log in', cost: 4,
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 1_000 } },
   input: z.object({ user: z.object({ email: required(254), password: required(1_024) }) }),
   output: z.object({ user: User }),
   key: ({ user }) => user.email,
@@ -26,6 +27,7 @@ export const login = accounts.query({
 
 export const currentUser = accounts.query({
   http: 'GET /api/user', auth: 'required', summary: 'The own account',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 200 } },
   input: z.object({}),
   output: z.object({ user: User }),
   key: (_, { user }) => keyOfId(user.id),

@@ -57,6 +57,7 @@ const shownBy = (slug: string): string[] => [articleLists, articleTag(slug), com
 
 export const publish = articles.command({
   http: 'POST /api/articles', auth: 'required', status: 201, summary: 'Publish an article',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 500 } },
   input: z.object({ article: z.object({ title, description, body, tagList: tagList.optional() }) }),
   output: z.object({ article: Article }),
   key: (_, { user }) => keyOfId(user.id),
@@ -85,6 +86,7 @@ export const publish = articles.command({
 
 export const edit = articles.command({
   http: 'PUT /api/articles/:slug', auth: 'required', summary: 'Change an article',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 500 } },
   input: bySlug.extend({ article: z.object({ title: title.optional(), description: description.optional(), body: body.optional(), tagList: tagList.optional() }) }),
   output: z.object({ article: Article }),
   key: ({ slug }) => keyOfHandle(slug),

@@ -23,6 +23,7 @@ interface Text { readonly text: string }
 
 export const list = articles.query({
   http: 'GET /api/articles', auth: 'optional', scatter: true, reads: [authors, followers], summary: 'Articles, newest first',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 200 } },
   freshness: shared,
   tags: ({ favorited }, { user, output }) => [articleLists, ...favorited === undefined ? [] : [favoriteLists], ...itemTags(output?.articles), persons, ...viewTags(user)],
   input: z.object({ tag: z.string().optional(), author: address.optional(), favorited: address.optional(), ...Paging }),
@@ -106,6 +107,7 @@ async function pageOf(context: Reading, filter: Filter, limit: number, offset: n
 
 export const one = articles.query({
   http: 'GET /api/articles/:slug', auth: 'optional', reads: [authors, followers], summary: 'One article',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 200 } },
   freshness: shared, tags: ({ slug }, { user }) => [articleTag(slug), persons, ...viewTags(user)],
   input: z.object({ slug: address }),
   output: z.object({ article: Article }),
@@ -138,6 +140,7 @@ export const followedOnes = articles.query({
 
 export const tags = articles.query({
   http: 'GET /api/tags', scatter: true, reads: [tagUses], summary: 'All tags in use',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 200 } },
   freshness: shared, tags: () => [allTags],
   input: z.object({}),
   output: z.object({ tags: z.array(z.string()) }),
@@ -150,6 +153,7 @@ export const tags = articles.query({
 
 export const comments = articles.query({
   http: 'GET /api/articles/:slug/comments', auth: 'optional', summary: 'The comments of an article',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 200 } },
   freshness: shared, tags: ({ slug }, { user }) => [commentsTag(slug), persons, ...viewTags(user)],
   input: z.object({ slug: address }),
   output: z.object({ comments: z.array(Comment) }),

@@ -12,6 +12,7 @@ import type { ArticleRow } from './service.ts'
 
 export const favorite = articles.command({
   http: 'POST /api/articles/:slug/favorite', auth: 'required', summary: 'Favor an article',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 500 } },
   input: bySlug,
   output: z.object({ article: Article }),
   key: ({ slug }) => keyOfHandle(slug),
@@ -37,6 +38,7 @@ export const favorite = articles.command({
 
 export const unfavorite = articles.command({
   http: 'DELETE /api/articles/:slug/favorite', auth: 'required', summary: 'Favor an article no more',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 500 } },
   input: bySlug,
   output: z.object({ article: Article }),
   key: ({ slug }) => keyOfHandle(slug),
@@ -57,6 +59,7 @@ export const unfavorite = articles.command({
 
 export const addComment = articles.command({
   http: 'POST /api/articles/:slug/comments', auth: 'required', status: 201, summary: 'Comment on an article',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 500 } },
   input: bySlug.extend({ comment: z.object({ body: required(65_536) }) }),
   output: z.object({ comment: Comment }),
   key: ({ slug }) => keyOfHandle(slug),

@@ -9,6 +9,7 @@ import { feed } from './service.ts'
 
 export const mine = feed.query({
   http: 'GET /api/articles/feed', auth: 'required', scatter: true, reads: [following, entries], summary: 'Articles of the people I follow',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 200 } },
   freshness: own, tags: (_, { user, output }) => [articleLists, ...itemTags(output?.articles), persons, followerTag(user.id)],
   input: z.object(Paging),
   output: z.object({ articles: z.array(Summary), articlesCount: z.number() }),

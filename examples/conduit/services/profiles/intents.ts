@@ -16,6 +16,7 @@ const unknown = () => fault('NOT_FOUND', 'profile not found', { fields: { profil
 
 export const profile = profiles.query({
   http: 'GET /api/profiles/:username', auth: 'optional', summary: 'A profile',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 200 } },
   freshness: shared, tags: ({ username }, { user }) => [persons, personTag(username), ...viewTags(user)],
   input, output,
   key: ({ username }) => username,
@@ -29,6 +30,7 @@ export const profile = profiles.query({
 
 export const follow = profiles.command({
   http: 'POST /api/profiles/:username/follow', auth: 'required', summary: 'Follow somebody',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 500 } },
   input, output,
   key: (_, { user }) => keyOfId(user.id),
   invalidates: (_, { user }) => [followerTag(user.id)],
@@ -46,6 +48,7 @@ export const follow = profiles.command({
 
 export const unfollow = profiles.command({
   http: 'DELETE /api/profiles/:username/follow', auth: 'required', summary: 'Follow somebody no more',
+  slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 500 } },
   input, output,
   key: (_, { user }) => keyOfId(user.id),
   invalidates: (_, { user }) => [followerTag(user.id)],
