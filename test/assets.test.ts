@@ -112,7 +112,7 @@ test('only what lay in the folder is there', async () => {
 
 test('which names are kept for ever', async t => {
   const home = await mkdtemp(path.join(os.tmpdir(), 'tenfold-assets-'))
-  t.after(() => rm(home, { recursive: true, force: true }))
+  t.after(() => rm(home, { recursive: true, force: true, maxRetries: 5 }))
   const names: Record<string, boolean> = {
     'main.3f2a9c1b.js': true, 'main.3f2a9c1b.js.map': true, 'index-DiwrgTda1.css': false, 'index-DiwrgTd1.css': true, 'logo-0123abcd0123abcd0123abcd.svg': true,
     'jquery-validation.js': false, 'bootstrap-datepicker.css': false, 'app.js': false, 'deadbeef.js': false, 'x-deadbeef.js': false, 'report-version2.js': false,

@@ -13,7 +13,7 @@ test('the application of the README works', async t => {
   await mkdir(path.join(root, '.tenfold'), { recursive: true })
   // Inside the checkout, so that the package finds itself by its name.
   const folder = await mkdtemp(path.join(root, '.tenfold/readme-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   await mkdir(path.join(folder, 'migrations'))
   await cp(path.join(root, 'examples/conduit/topologies'), path.join(folder, 'topologies'), { recursive: true })
   await writeFile(path.join(folder, 'app.ts'), block('ts'))

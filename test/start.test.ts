@@ -36,7 +36,7 @@ const postmasterOf = async ({ dataFolder }: TestDeployment): Promise<number> => 
 
 test('a signal lets running requests finish, and ends with 0', async t => {
   const dataFolder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-'))
-  t.after(() => rm(dataFolder, { recursive: true, force: true }))
+  t.after(() => rm(dataFolder, { recursive: true, force: true, maxRetries: 5 }))
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     await t.test(signal, async t => {
       const deployment = await startDeployment({ appFile, dataFolder })
@@ -123,7 +123,7 @@ test('an application that does not start says why, once', async t => {
   await mkdir(path.join(root, '.tenfold'), { recursive: true })
   // Inside the checkout, so that the package finds itself by its name.
   const folder = await mkdtemp(path.join(root, '.tenfold/faulty-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   await cp(path.join(root, 'examples/starter'), folder, { recursive: true })
   const file = path.join(folder, 'app.ts')
   const times = (said: string, text: string) => said.split(text).length - 1

@@ -69,7 +69,7 @@ const commandOf = async (pid: number) => (await readFile(`/proc/${pid}/cmdline`,
 test('an ordinary user starts a clone of their own', { skip }, async t => {
   const user = await ordinaryUser()
   const clone = await temporaryFolder()
-  t.after(() => rm(clone, { recursive: true, force: true }))
+  t.after(() => rm(clone, { recursive: true, force: true, maxRetries: 5 }))
   const copied = isReachable() ? [] : await readdir(path.resolve(import.meta.dirname, '../node_modules'))
   await copyCheckout(clone, { owner: user, copied })
   const running = await npmStart(clone, user)

@@ -33,7 +33,7 @@ test('Conduit behind Varnish', { skip: skipWithout('varnish') }, async t => {
   const ports = { ...tuned.ports, cdn: { driver: 'varnish', port: await freePort(), bytesMax: 67_108_864 } }
   await writeFile(topology, `export default ${JSON.stringify({ ...tuned, processes: { web: { ...web, replicas: 2 }, worker }, ports })}\n`)
   const deployment = await startDeployment({ topology })
-  t.after(async () => { await deployment.close(); await rm(folder, { recursive: true, force: true }) })
+  t.after(async () => { await deployment.close(); await rm(folder, { recursive: true, force: true, maxRetries: 5 }) })
   const cdn = /^ {2}cdn +(\S+)$/m.exec(deployment.output())![1]!
   const user = await ask(`${cdn}/api/users`, 'POST', { body: { user: { username: 'jake', email: 'jake@example.com', password: 'password123' } } })
   const { token } = user.body.user as { token: string }

@@ -38,7 +38,7 @@ const wrong = [`void client.articles.one({ slug: 1 })`, `void client.articles.on
 
 test('the client of Conduit', async t => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-client-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const file = path.join(folder, 'client.ts')
   const facts = JSON.parse((await tenfold('client', '--app', conduitFile, '--out', file, '--json')).stdout) as { calls: number; untyped: string[]; changed: boolean }
   assert.ok(facts.calls > 15 && facts.changed)
@@ -65,7 +65,7 @@ test('the client of Conduit', async t => {
 
 test('a file of somebody else is left alone', async t => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-client-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   await writeFile(path.join(folder, 'mine.ts'), 'export const mine = 1\n')
   const refused = await tenfold('client', '--app', conduitFile, '--out', path.join(folder, 'mine.ts')).then(() => null, (error: { code: number; stderr: string }) => error)
   assert.equal(refused?.code, 2)
@@ -100,7 +100,7 @@ test('names that need quotes, schemas that refer to themselves, and ones that JS
   assert.ok(source.startsWith(clientMark))
   assert.deepEqual(untyped, ['old-trees.when (output)'])
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-client-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   await writeFile(path.join(folder, 'client.ts'), source)
   await writeFile(path.join(folder, 'use.ts'), `import { createClient } from './client.ts'\nexport const name: Promise<string | undefined> = createClient('')['old-trees'].one({ id: 'x' }).then(tree => tree.children[0]?.children[0]?.name)\n`)
   await tsc(folder, 'use.ts')

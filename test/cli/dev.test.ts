@@ -14,7 +14,7 @@ async function starterIn(t: TestContext): Promise<string> {
   await mkdir(path.join(root, '.tenfold'), { recursive: true })
   // Inside the checkout, so that the package finds itself by its name.
   const folder = await mkdtemp(path.join(root, '.tenfold/dev-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   await cp(path.join(root, 'examples/starter'), folder, { recursive: true })
   return folder
 }

@@ -33,7 +33,7 @@ async function doctor(env: Readonly<Record<string, string>>, argv: readonly stri
 
 async function folderOf(t: TestContext): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-doctor-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   return folder
 }
 

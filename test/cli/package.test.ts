@@ -30,7 +30,7 @@ async function run(command: string, argv: readonly string[], cwd: string): Promi
 async function folderOf(t: TestContext): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-package-'))
   await chmod(folder, 0o755)
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   return folder
 }
 

@@ -39,7 +39,7 @@ test('bad usage is refused with what would be right', async () => {
 
 test('init makes an application in an empty folder only', async t => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-init-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const app = path.join(folder, 'My App')
   await mkdir(path.join(app, '.git'), { recursive: true })
   const { code, stdout } = await tenfold(['init', 'My App', '--json'], folder)

@@ -87,7 +87,7 @@ test('a store that shows what is not finished, and one without a limit, are foun
 
 test('no put leaves a draft, and a file of somebody else is not taken for a blob', async t => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-blobs-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const blobs = openFilesystemBlobs({ folder })
   await blobs.open()
   await blobs.put('k', (async function* () { yield Buffer.from('x') })(), { type: 'text/plain', bytesMax: 9 })

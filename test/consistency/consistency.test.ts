@@ -40,7 +40,7 @@ async function deployRegister(t: { after(close: () => Promise<void>): void }, en
   const { web, worker } = tuned.processes
   await writeFile(topology, `export default ${JSON.stringify({ ...tuned, processes: { web: { ...web, replicas: 2 }, worker } })}\n`)
   const deployment = await startDeployment({ appFile: path.join(import.meta.dirname, 'register/app.ts'), topology, env })
-  t.after(async () => { await deployment.close(); await rm(folder, { recursive: true, force: true }) })
+  t.after(async () => { await deployment.close(); await rm(folder, { recursive: true, force: true, maxRetries: 5 }) })
   return deployment
 }
 

@@ -19,7 +19,7 @@ const root = process.getuid?.() === 0
 
 async function temporaryFolder(context: TestContext, parent = os.tmpdir()): Promise<string> {
   const folder = await mkdtemp(path.join(parent, 'tenfold-test-'))
-  context.after(() => rm(folder, { recursive: true, force: true }))
+  context.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   // Another uid must be able to walk in when root runs the tests.
   await chmod(folder, 0o755)
   return folder

@@ -80,7 +80,7 @@ test('the real server starts with them, and SHOW agrees', async context => {
   const large = { memoryBytes: 64 * gibi, cores: 32, processes: 9, tuned: true }
   for (const machine of [here, small, large]) {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-test-'))
-    context.after(() => rm(folder, { recursive: true, force: true }))
+    context.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
     await chmod(folder, 0o755)
     const settings = serverSettings(machine)
     // The large one's memory is reserved, not touched; where even that fails the test would be about this machine.

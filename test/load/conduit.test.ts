@@ -44,7 +44,7 @@ test('the journeys and the program of docs/load.md run on the application of the
   await mkdir(path.join(root, '.tenfold'), { recursive: true })
   // Inside the checkout, so that the package finds itself by its name.
   const folder = await mkdtemp(path.join(root, '.tenfold/load-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   for (const one of ['migrations', 'load']) await mkdir(path.join(folder, one))
   await cp(path.join(root, 'examples/conduit/topologies'), path.join(folder, 'topologies'), { recursive: true })
   await writeFile(path.join(folder, 'app.ts'), app!)

@@ -57,7 +57,7 @@ const versions = async (url: string) => [...new Set(await Promise.all(Array.from
 
 test('four processes on one database', async t => {
   const { folder, appFile, topology } = await makeApplication()
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   // Four processes migrate the empty database at once.
   const deployment = await startDeployment({ appFile, topology })
   t.after(() => deployment.close())

@@ -116,13 +116,16 @@ test('several processes under load', async t => {
 
 test('after kill -9 of the supervisor its processes end, and the next start works', async t => {
   const deployment = await startDeployment({ topology })
-  t.after(() => rm(deployment.dataFolder, { recursive: true, force: true }))
+  let next: TestDeployment | undefined
+  t.after(async () => {
+    await next?.end()
+    await rm(deployment.dataFolder, { recursive: true, force: true, maxRetries: 5 })
+  })
   const jane = new Person(deployment.url)
   await jane.register()
   const pids = (await statusOf(deployment)).map(one => one.pid!)
   deployment.process.kill('SIGKILL')
-  const next = await startDeployment({ topology, dataFolder: deployment.dataFolder, port: Number(new URL(deployment.url).port) })
-  t.after(() => next.end())
+  next = await startDeployment({ topology, dataFolder: deployment.dataFolder, port: Number(new URL(deployment.url).port) })
   assert.equal((await jane.send('GET', '/user')).status, 200)
   for (const startMs = monotonicMs(); pids.some(isAlive); await sleep(20)) assert.ok(monotonicMs() - startMs < patienceMs, 'the old processes have ended')
 })

@@ -25,7 +25,7 @@ const skip = process.platform !== 'linux' && 'reads /proc'
 async function makeApplication(t: TestContext) {
   await mkdir(path.join(root, '.tenfold'), { recursive: true })
   const folder = await mkdtemp(path.join(root, '.tenfold/counted-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const [appFile, imports] = [path.join(folder, 'app.ts'), path.join(folder, 'imports.log')]
   await cp(path.join(root, 'test/fixtures/counted/app.ts'), appFile)
   const source = await readFile(appFile, 'utf8')

@@ -64,7 +64,7 @@ export async function startDeployment(options: TestDeploymentOptions = {}): Prom
     url, adminUrl: `http://127.0.0.1:${adminPort}`, dataFolder, process: child, output: () => output, end,
     close: async () => {
       await end()
-      await rm(dataFolder, { recursive: true, force: true })
+      await rm(dataFolder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
 }

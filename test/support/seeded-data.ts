@@ -22,7 +22,7 @@ let shared = process.env.TENFOLD_TEST_FOLDER
 async function folderOfThisRun(): Promise<string> {
   if (shared) return shared
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-run-'))
-  after(() => rm(folder, { recursive: true, force: true }))
+  after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   return shared = folder
 }
 
