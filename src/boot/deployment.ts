@@ -22,7 +22,6 @@ import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
 import { Spares } from '../drivers/process/spare.ts'
 import type { Standby } from '../drivers/process/spare.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
-import { measureProcess } from '../runtime/process-metrics.ts'
 import { processCountOf } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
@@ -31,6 +30,7 @@ import { engineMetrics } from './engine-metrics.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
 import type { LogBook } from './log-book.ts'
 import { learnFrom } from './planner.ts'
+import { measureProcess } from './process-metrics.ts'
 
 /** Beside this file, with its ending: .ts in a checkout, .js when published. */
 const processFile = fileURLToPath(new URL(`./process${path.extname(fileURLToPath(import.meta.url))}`, import.meta.url))

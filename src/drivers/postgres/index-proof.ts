@@ -15,6 +15,7 @@ const samples = 7
 const measureMs = 10_000
 const pageRows = 20
 const arrayValues = 20
+const indeterminateType = '42P18'
 
 interface Prepared { readonly name: string; readonly text: string; readonly arguments: readonly string[] }
 interface Measured { readonly medianMs: number; readonly medianPages: number; readonly plans: readonly PlanNode[] }
@@ -73,9 +74,9 @@ async function measure(client: pg.ClientBase, { name, arguments: sets }: Prepare
 }
 
 /** The statement with argument lists for it; null when it cannot be prepared as it is. */
-async function prepare(client: pg.ClientBase, name: string, text: string): Promise<Prepared | null> {
+async function prepare(client: pg.ClientBase, name: string, given: string): Promise<Prepared | null> {
   try {
-    await client.query(`PREPARE ${name} AS ${text}`)
+    const text = await prepareTyped(client, name, given)
     const { rows: [row] } = await client.query<{ types: string[] }>('SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name = $1', [name])
     const { rows: plans } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(`EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) ${text}`)
     const nodes = nodesOf(plans[0]!['QUERY PLAN'][0].Plan)
@@ -89,6 +90,21 @@ async function prepare(client: pg.ClientBase, name: string, text: string): Promi
   } catch (error) {
     if (error instanceof pg.DatabaseError) return null
     throw error
+  }
+}
+
+/** Normalising takes constants for parameters, also where any type would do, as in concat(): those were texts. The text that could be prepared. */
+async function prepareTyped(client: pg.ClientBase, name: string, given: string): Promise<string> {
+  for (let text = given; ;) {
+    try {
+      await client.query(`PREPARE ${name} AS ${text}`)
+      return text
+    } catch (error) {
+      const parameter = error instanceof pg.DatabaseError && error.code === indeterminateType ? /\$(\d+)/.exec(error.message)?.[1] : undefined
+      const typed = parameter && text.replaceAll(new RegExp(`\\$${parameter}(?!\\d|::)`, 'g'), `$$${parameter}::text`)
+      if (!typed || typed === text) throw error
+      text = typed
+    }
   }
 }
 
