@@ -45,17 +45,17 @@ export async function gatherCrowd(url: string): Promise<Crowd> {
   return { tokens, slugs }
 }
 
-/** Nothing here is cheap: lists of 20 as each person sees them, and one comment in twenty. */
+/** Nothing here is cheap, so that to refuse is: lists of 60 as each person sees them, and one comment in twenty. */
 export function crowdRequests({ tokens, slugs }: Crowd): LoadRequest[] {
   return Array.from({ length: 200 }, (_, index): LoadRequest => {
     const headers = authorization(tokens[index % peopleCount]!)
     const get = (path: string): LoadRequest => ({ method: 'GET', path, headers })
     if (index % 20 === 19) return { method: 'POST', path: `/api/articles/${slugs[index % commentedCount]!}/comments`, headers, body: '{"comment":{"body":"comment {{sequence}}"}}' }
     switch (index % 5) {
-      case 0: return get(`/api/articles?tag=tag${index % tagCount}`)
-      case 1: return get(`/api/articles?favorited=${usernameOf(index % peopleCount)}`)
-      case 2: return get('/api/articles/feed?limit=20')
-      default: return get(`/api/articles?limit=20&offset=${index % 40}`)
+      case 0: return get(`/api/articles?tag=all&limit=60`)
+      case 1: return get(`/api/articles?favorited=${usernameOf(index % peopleCount)}&limit=60`)
+      case 2: return get('/api/articles/feed?limit=60')
+      default: return get(`/api/articles?limit=60&offset=${index % 4}`)
     }
   })
 }
