@@ -124,9 +124,11 @@ test('the keyboard reaches the pages, and the theme stays chosen', { skip }, asy
 test('dead letters are replayed and dead jobs retried, once what made them fail is mended', { skip }, async () => {
   await rm(broken)
   await show('backlog')
-  await page.getByRole('button', { name: 'Replay board.added for board.onAdded' }).first().click()
+  const replay = page.getByRole('button', { name: 'Replay board.added for board.onAdded' })
+  await replay.first().click()
   await until(() => read<{ deadLetters: unknown[] }>('/dead-letters'), one => one.deadLetters.length === 1, 'one is left')
-  await page.getByRole('button', { name: 'Replay board.added for board.onAdded' }).click()
+  await until(() => replay.count(), count => count === 1, 'the page shows one')
+  await replay.click()
   await page.getByText('None: every event was handled').waitFor()
   for (let left = 2; left > 0; left--) {
     await page.getByRole('button', { name: /^Retry board\.announce/ }).first().click()
