@@ -1,6 +1,7 @@
 /** A command writes: exactly one transaction on the shard that owns its key (I1). */
 import type { CommandContext } from './context.ts'
 import type { Acceptance } from './upload.ts'
+import type { Projection } from './projection.ts'
 import type { Accepted, Auth, Declared, HttpRoute, Key, Parsed, Policy, Schema, UserOf } from './intent.ts'
 
 export interface CommandDefinition<Tables, I extends Schema, O extends Schema, A extends Auth> extends Policy {
@@ -12,6 +13,8 @@ export interface CommandDefinition<Tables, I extends Schema, O extends Schema, A
   readonly output: O
   /** The key whose bucket the transaction writes to. */
   key(input: Parsed<I>, caller: { readonly user: UserOf<A> }): Key
+  /** Read models its answer shows: a session's call waits until they show what it has written. */
+  readonly reads?: readonly Projection[]
   /** The tags of answers that are no longer true; they are forgotten everywhere when the command has committed. */
   invalidates?(input: Parsed<I>, facts: { readonly user: UserOf<A>; readonly output: Parsed<O> }): readonly string[]
   readonly summary?: string
@@ -31,6 +34,7 @@ export interface AnyCommandDefinition extends Policy {
   readonly output: Schema
   /** Its body is a file, not JSON. */
   readonly accepts?: Acceptance
+  readonly reads?: readonly Projection[]
   key(input: never, caller: never): Key
   invalidates?(input: never, facts: never): readonly string[]
   readonly summary?: string

@@ -124,12 +124,12 @@ function intentFaults(app: Application, intent: Declared): string[] {
     faults.push(`${at}: a command needs a key; add key: input => …, the thing whose rows it writes`)
   }
   if (intent.kind === 'query') {
-    const { key, scatter, reads = [] } = (intent as Query).definition
+    const { key, scatter } = (intent as Query).definition
     if (!key && !scatter) faults.push(`${at}: a query needs a key or 'scatter: true'; say which rows it reads`)
     if (key && scatter) faults.push(`${at}: a query has a key or is scatter, not both; take one out`)
-    for (const projection of reads) {
-      if (projection.service !== intent.service) faults.push(`${at}: reads a projection of '${projection.service.name}'; a service reads its own tables only (I6): call a query of that service`)
-    }
+  }
+  for (const projection of (intent as Partial<Query | Command>).definition?.reads ?? []) {
+    if (projection.service !== intent.service) faults.push(`${at}: reads a projection of '${projection.service.name}'; a service reads its own tables only (I6): call a query of that service`)
   }
   if (intent.kind === 'query') faults.push(...cachingFaults(intent as Query).map(one => `${at}: ${one}`))
   if (intent.kind === 'query' || intent.kind === 'command') {

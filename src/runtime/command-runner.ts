@@ -34,6 +34,7 @@ export class CommandRunner {
     const input = parsed instanceof Promise ? await parsed : parsed
     const key = routed((definition.key as (input: unknown, caller: unknown) => Key)(input, { user }))
     const scope = { service: intent.service.name, bucket: key.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
+    if (metadata.token && definition.reads) await span.begin('await', 'read models').around(this.#options.session.awaitProjections(definition.reads, metadata.token))
     const work = new UnitOfWork(this.#options, scope, key.key, span)
     try {
       const memory = metadata.idempotencyKey ? new Memory(intent, call, user?.id) : null

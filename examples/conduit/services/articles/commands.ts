@@ -6,6 +6,7 @@ import { articleLists, articleTag, commentsTag } from '../../freshness.ts'
 import { address, required } from '../../shapes.ts'
 import { people } from '../accounts/queries.ts'
 import { edited, published, removed } from './events.ts'
+import { authors } from './projections.ts'
 import { Article, unknownArticle } from './queries.ts'
 import { articles } from './service.ts'
 import type { ArticleRow, Tables } from './service.ts'
@@ -56,7 +57,7 @@ export async function answer(context: Writing, row: ArticleRow, author: AuthorRo
 const shownBy = (slug: string): string[] => [articleLists, articleTag(slug), commentsTag(slug)]
 
 export const publish = articles.command({
-  http: 'POST /api/articles', auth: 'required', status: 201, summary: 'Publish an article',
+  http: 'POST /api/articles', auth: 'required', status: 201, reads: [authors], summary: 'Publish an article',
   slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 500 } },
   input: z.object({ article: z.object({ title, description, body, tagList: tagList.optional() }) }),
   output: z.object({ article: Article }),
@@ -85,7 +86,7 @@ export const publish = articles.command({
 })
 
 export const edit = articles.command({
-  http: 'PUT /api/articles/:slug', auth: 'required', summary: 'Change an article',
+  http: 'PUT /api/articles/:slug', auth: 'required', reads: [authors], summary: 'Change an article',
   slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 500 } },
   input: bySlug.extend({ article: z.object({ title: title.optional(), description: description.optional(), body: body.optional(), tagList: tagList.optional() }) }),
   output: z.object({ article: Article }),
