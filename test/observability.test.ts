@@ -96,6 +96,10 @@ test('an article is one trace through every process, and its lines are one strea
   await t.test('the list filters; an unknown trace is 404', async () => {
     const all = await call<TraceSummary[]>(`${deployment.adminUrl}/traces`)
     assert.ok(all.length > 5 && all.every((one, at) => at === 0 || one.startMs <= all[at - 1]!.startMs), 'newest first')
+    for (const page of ['traces', 'logs', 'logs?follow=1']) {
+      const refused = await fetch(`${deployment.adminUrl}/${page}${page.includes('?') ? '&' : '?'}limit=many`)
+      assert.deepEqual([refused.status, (await refused.json() as { message: string }).message.slice(0, 15)], [400, "limit is 'many'"], page)
+    }
     const some = await call<TraceSummary[]>(`${deployment.adminUrl}/traces?intent=articles.publish&failed=0&limit=1`)
     assert.deepEqual(some.map(({ intent, status, failed, code, what }) => ({ intent, status, failed, code, what })), [{ intent: 'articles.publish', status: 201, failed: false, code: null, what: 'request' }])
     assert.equal((await fetch(`${deployment.adminUrl}/traces/${'1'.repeat(32)}`)).status, 404)

@@ -3,10 +3,10 @@ import { fault } from '../base/errors.ts'
 import type { Deployment } from '../boot/deployment.ts'
 import type { Orchestrator } from '../ports/orchestrator.ts'
 import type { TraceDetail, TraceFilter, TraceQuestion, TraceSummary } from '../runtime/trace-report.ts'
+import { limitOf } from './limit.ts'
 import type { AdminRoute } from './route.ts'
 
-const limitDefault = 100
-const limitMax = 1_000
+const limitBounds = { standard: 100, min: 1, max: 1_000 }
 
 /** `GET /traces?intent=&failed=&limit=`. */
 export async function traceList(orchestrator: Orchestrator, query: URLSearchParams): Promise<TraceSummary[]> {
@@ -14,7 +14,7 @@ export async function traceList(orchestrator: Orchestrator, query: URLSearchPara
   const filter: TraceFilter = {
     intent: query.get('intent') ?? undefined,
     failed: failed === null ? undefined : failed === '1' || failed === 'true',
-    limit: Math.min(limitMax, Math.max(1, Math.trunc(Number(query.get('limit'))) || limitDefault)),
+    limit: limitOf(query, limitBounds),
   }
   const { mergeSummaries } = await import('../runtime/trace-report.ts')
   return mergeSummaries(await told(orchestrator, { filter }), filter)
