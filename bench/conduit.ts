@@ -1,8 +1,11 @@
 /** Starts and seeds the Conduit application through its command line, and finds its Postgres. */
+import { execFile } from 'node:child_process'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
+import { promisify } from 'node:util'
+import { registerPeople } from './client.ts'
 import { runScript, startServer } from './process.ts'
 import type { Environment, Server } from './process.ts'
 
@@ -50,3 +53,15 @@ export const freePort = (): Promise<number> => new Promise((resolve, reject) => 
     probe.close(() => { resolve(port) })
   })
 })
+
+/** The sample data and some people more, in two folders that differ in nothing: for two sides that are compared. */
+export async function seedTwice([folder, copy]: readonly [string, string], secret: string, peopleCount: number) {
+  await mkdir(folder, { mode: 0o755 })
+  const conduit = await startConduit(folder, secret)
+  const people = await registerPeople(conduit.url, peopleCount)
+  await conduit.stop()
+  // The cluster belongs to another user when root runs this, so owners go along; each takes a port of its own.
+  await promisify(execFile)('cp', ['-a', folder, copy])
+  await rm(path.join(copy, 'postgres/postgres.port'), { force: true })
+  return people
+}

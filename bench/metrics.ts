@@ -5,13 +5,12 @@
  *
  *   node bench/metrics.ts [--topology 1-monolith] [--rounds 7] [--seconds 3]
  */
-import { execFile } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { parseArgs, promisify } from 'node:util'
-import { authorization, registerPeople, sampleArticles, tokenOf } from './client.ts'
-import { environmentOf, postgresOf, startConduit, startOn } from './conduit.ts'
+import { parseArgs } from 'node:util'
+import { authorization, sampleArticles, tokenOf } from './client.ts'
+import { environmentOf, postgresOf, seedTwice, startOn } from './conduit.ts'
 import { cpuMicroseconds } from './cpu-time.ts'
 import { runLoad } from './load/load.ts'
 import type { LoadRequest } from './load/load.ts'
@@ -39,12 +38,7 @@ const secret = 'x'.repeat(64)
 const closers: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })]
 try {
   process.stderr.write('seeding, and copying the data …\n')
-  await mkdir(path.join(folder, 'on'), { mode: 0o755 })
-  const first = await startConduit(path.join(folder, 'on'), secret)
-  const people = await registerPeople(first.url, 4)
-  await first.stop()
-  await promisify(execFile)('cp', ['-a', path.join(folder, 'on'), path.join(folder, 'off')])
-  await rm(path.join(folder, 'off/postgres/postgres.port'), { force: true })
+  const people = await seedTwice([path.join(folder, 'on'), path.join(folder, 'off')], secret, 4)
   const sides: Side[] = []
   for (const name of ['on', 'off'] as const) {
     const env: Record<string, string> = { ...await environmentOf(path.join(folder, name), secret), TENFOLD_METRICS: name }

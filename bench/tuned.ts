@@ -11,8 +11,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { availableParallelism, tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs, promisify } from 'node:util'
-import { authorization, registerPeople, sampleArticles, tokenOf } from './client.ts'
-import { freePort, postgresOf, startConduit, startOn } from './conduit.ts'
+import { authorization, sampleArticles, tokenOf } from './client.ts'
+import { freePort, postgresOf, seedTwice, startOn } from './conduit.ts'
 import type { LoadRequest } from './load/load.ts'
 import { rootFolder, startServer } from './process.ts'
 import type { Server } from './process.ts'
@@ -80,12 +80,7 @@ const secret = 'x'.repeat(64)
 const closers: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })]
 try {
   process.stderr.write('seeding, and copying the data …\n')
-  await mkdir(path.join(folder, 'one'), { mode: 0o755 })
-  const first = await startConduit(path.join(folder, 'one'), secret)
-  const people = await registerPeople(first.url, peopleCount)
-  await first.stop()
-  await promisify(execFile)('cp', ['-a', path.join(folder, 'one'), path.join(folder, 'two')])
-  await rm(path.join(folder, 'two/postgres/postgres.port'), { force: true })
+  const people = await seedTwice([path.join(folder, 'one'), path.join(folder, 'two')], secret, peopleCount)
   const sides: TunedSide[] = []
   for (const [name, data, topology] of [['2-tuned', 'two', '2-tuned'], ['1-monolith', 'one', '1-monolith']] as const) {
     const server = await startOn(path.join(folder, data), secret, topology)
