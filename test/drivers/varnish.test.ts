@@ -16,7 +16,8 @@ import { silentLogger } from '../../src/base/log.ts'
 import { monotonicMs, sleep } from '../../src/base/time.ts'
 import { ask } from '../../src/conformance/cdn.ts'
 import { openVarnishCdn } from '../../src/drivers/varnish/cdn.ts'
-import { findProgram, startVarnishServer } from '../../src/drivers/varnish/server.ts'
+import { findProgram } from '../../src/base/daemon.ts'
+import { startVarnishServer } from '../../src/drivers/varnish/server.ts'
 import { renderVcl } from '../../src/drivers/varnish/vcl.ts'
 import { freePort } from '../support/deployment.ts'
 import { isAlive } from '../support/liveness.ts'
@@ -190,7 +191,7 @@ test('a Varnish whose supervisor was killed is ended by the next start, on the s
 })
 
 test('without its program the packages are named', () => {
-  assert.throws(() => findProgram('varnishd-of-nobody'), { code: 'ENGINE_MISSING', message: /apt-get install varnish varnish-modules/ })
+  assert.throws(() => findProgram('varnishd-of-nobody', ['varnish', 'varnish-modules']), { code: 'ENGINE_MISSING', message: /apt-get install varnish varnish-modules/ })
 })
 
 test('a port that is taken is named', { skip }, async () => {
