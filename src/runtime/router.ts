@@ -62,6 +62,9 @@ class Admitted implements Admission {
 
 const unlimited = new Admitted(null)
 
+/** Made once: under overload the stack of each would cost as much as the rest of a refusal. */
+const turnedAway = { OVERLOADED: fault('OVERLOADED'), DRAINING: fault('DRAINING') }
+
 export function createRouter(options: RouterOptions): IngressHandler {
   const { app, limiter } = options
   const targets = targetsOf(app, options.hasCdn ?? false, intent => options.statistics?.meterOf(intent) ?? null)
@@ -77,7 +80,7 @@ export function createRouter(options: RouterOptions): IngressHandler {
       if (ticket) return new Admitted(ticket)
       const code = options.isDraining() ? 'DRAINING' : 'OVERLOADED'
       target.meter?.shed(code)
-      return { refusal: refusal(code, headers) }
+      return { refusal: errorAnswer(app, turnedAway[code], { requestId: requestIdOf(headers) }) }
     },
     ended(admission) {
       const { ticket } = admission as Admitted
