@@ -16,7 +16,7 @@ import { MetricRegistry } from '../base/metric-registry.ts'
 import { every } from '../base/time.ts'
 import type { Application } from '../model/app.ts'
 import { acceptsUploads, assertApplication } from '../model/manifest.ts'
-import type { Listening } from '../ports/ingress.ts'
+import type { Listening, ListeningSocket } from '../ports/ingress.ts'
 import type { Call } from '../ports/transport.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
 import { startConsumers } from '../runtime/consumers.ts'
@@ -61,7 +61,7 @@ export interface BootOptions {
   readonly does?: Role | 'calls'
   /** How many processes share the engines; one unless told otherwise. */
   readonly processCount?: number
-  /** True: a supervisor listens, and `take` gets its connections. */
+  /** True: a supervisor listens; `take` gets its connections, or `accept` its socket. */
   readonly handedDown?: boolean
   readonly limiterEnabled?: boolean
   /** False: nothing is measured. For the bench. */
@@ -90,6 +90,8 @@ export interface Running {
   flushCache(): Promise<boolean>
   /** Serves a connection that the supervisor accepted. */
   take(connection: Socket): void
+  /** Accepts connections from the supervisor's socket. */
+  accept(socket: ListeningSocket): Promise<void>
   /** Drains; idle connections may be used once more within lingerMs. */
   stop(lingerMs?: number): Promise<void>
 }
@@ -151,6 +153,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
     url: listening?.url ?? null, engines, limiter, statistics, metrics, tracer, invoke: call => invoke(dispatcher, call),
     flushCache: async () => { await cache?.clear(); return cache !== null },
     take: connection => listening ? listening.take(connection) : connection.destroy(),
+    accept: async socket => listening?.accept(socket),
     stop: lingerMs => stopping ??= stop(lingerMs),
   }
 }

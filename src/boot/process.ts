@@ -13,6 +13,7 @@ import { limits } from '../base/limits.ts'
 import { createLogger, silentLogger } from '../base/log.ts'
 import { after } from '../base/time.ts'
 import type { ChildMessage, SupervisorMessage } from '../drivers/process/orchestrator.ts'
+import type { ListeningSocket } from '../ports/ingress.ts'
 import { planOf } from '../topology/plan.ts'
 import type { Role } from '../topology/topology.ts'
 import type { Running } from './boot.ts'
@@ -98,16 +99,17 @@ async function end(code: number, lingerMs?: number): Promise<void> {
   process.exit(code)
 }
 
-process.on('message', (message: SupervisorMessage, connection?: Socket) => {
+process.on('message', (message: SupervisorMessage, socket?: unknown) => {
   if (message.type === 'begin') role.resolve(message.env)
   if (message.type === 'drain') void end(0, message.lingerMs)
   if (message.type === 'statistics') tell({ type: message.type, id: message.id, answer: running?.statistics.read() ?? [] })
   if (message.type === 'metrics') tell({ type: message.type, id: message.id, answer: running?.metrics?.read() ?? [] })
   if (message.type === 'traces') tell({ type: message.type, id: message.id, answer: running?.tracer.answer(message.payload as TraceQuestion) ?? null })
   if (message.type === 'flush-cache') void running?.flushCache().then(answer => tell({ type: message.type, id: message.id, answer }))
+  if (message.type === 'listen') void running!.accept(socket as ListeningSocket).then(() => tell({ type: 'listening' }))
   if (message.type !== 'connection') return
   tell({ type: 'took', id: message.id })
-  if (connection) running!.take(connection)
+  if (socket) running!.take(socket as Socket)
 })
 process.on('disconnect', () => {
   // Who read what is printed here is gone as well.

@@ -87,7 +87,7 @@ export interface IngressHandler {
 export interface ListenOptions {
   readonly host: string
   readonly port: number
-  /** True: a supervisor listens there, and `take` gets the connections it accepts. */
+  /** True: a supervisor listens there; `take` gets the connections it accepts, or `accept` its socket. */
   readonly handedDown?: boolean | undefined
   readonly routes: readonly Route[]
   readonly mounts: readonly Mount[]
@@ -96,11 +96,16 @@ export interface ListenOptions {
   readonly corsOrigins: readonly string[]
 }
 
+/** As it comes from another process. */
+export type ListeningSocket = object
+
 export interface Listening {
   readonly url: string
   readonly port: number
   /** Serves a connection that was accepted elsewhere and of which nothing has been read. */
   take(connection: Socket): void
+  /** Accepts connections from a listening socket that was bound elsewhere, until it drains; resolves when it does. May be called with several copies. */
+  accept(socket: ListeningSocket): Promise<void>
   drain(graceMs: number, lingerMs?: number): Promise<void>
   close(): Promise<void>
 }

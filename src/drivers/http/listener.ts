@@ -1,4 +1,4 @@
-/** The listening side of the ingress: binds the port or takes connections that a supervisor accepted, drains and closes. */
+/** The listening side of the ingress: binds the port, or takes a supervisor's connections or its socket; drains and closes. */
 import net from 'node:net'
 import type http from 'node:http'
 import { fault } from '../../base/errors.ts'
@@ -28,9 +28,11 @@ export interface Closable { readonly server: http.Server; close(): PromiseLike<u
 
 export function listening(bound: Closable, host: string, port: number, state: ServerState): Listening {
   const { server } = bound
+  const acceptors: net.Server[] = []
   let closing: Promise<void> | undefined
   const stopAccepting = () => {
     state.draining = true
+    for (const acceptor of acceptors) acceptor.close()
     // Not http.Server.close(): that resets idle keep-alive connections (data.md §1e).
     net.Server.prototype.close.call(server)
   }
@@ -38,6 +40,12 @@ export function listening(bound: Closable, host: string, port: number, state: Se
   return {
     url: `http://${host}:${port}`, port,
     take: connection => take(server, connection, state),
+    accept: socket => new Promise((resolve, reject) => {
+      const acceptor = net.createServer(connection => take(server, connection, state))
+      acceptors.push(acceptor)
+      acceptor.once('error', reject).listen(socket, resolve)
+      if (state.draining) acceptor.close(() => resolve())
+    }),
     async drain(graceMs, lingerMs = lingerStandardMs) {
       stopAccepting()
       const deadlineMs = monotonicMs() + graceMs

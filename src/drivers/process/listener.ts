@@ -14,8 +14,16 @@ import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import { after, monotonicMs } from '../../base/time.ts'
 
+/** Where a port is answered from. */
+export interface Door {
+  join(child: ChildProcess): Seat
+  close(): void
+}
+
 /** A child's place at the table. */
 export interface Seat {
+  /** True: the child says `listening` when it can be reached. */
+  readonly isHeard?: boolean
   /** It has the connection of this number: the supervisor lets go of its own end. */
   took(id: number): void
   /** No more connections; what is on the way will be taken. */
@@ -35,7 +43,7 @@ const refusal = 'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnectio
 /** So long the rest of what is sent is read and thrown away: closing before would take the answer back. */
 const refusedLingerMs = 1_000
 
-export class Listener {
+export class Listener implements Door {
   readonly #server: net.Server
   readonly #players: Player[] = []
   /** The newest last. */
@@ -60,7 +68,7 @@ export class Listener {
   static async bind(host: string, port: number, isLimited = true): Promise<Listener> {
     const server = net.createServer({ pauseOnConnect: true })
     await new Promise<void>((resolve, reject) => {
-      server.once('error', error => reject(refused(host, port, error)))
+      server.once('error', error => reject(bindFault(host, port, error)))
       server.listen({ host, port, backlog, exclusive: true }, resolve)
     })
     return new Listener(server, isLimited)
@@ -142,7 +150,7 @@ export class Listener {
   }
 }
 
-function refused(host: string, port: number, error: NodeJS.ErrnoException): Error {
+export function bindFault(host: string, port: number, error: NodeJS.ErrnoException): Error {
   if (error.code === 'EACCES') return fault('USAGE', `port ${port} may not be used by this user: choose one above 1023`)
   if (error.code === 'EADDRINUSE') return fault('USAGE', `port ${port} is taken on ${host}: stop what listens there, or choose another port`)
   return fault('USAGE', `port ${port} on ${host} cannot be listened on: ${error.message}`, { cause: error })

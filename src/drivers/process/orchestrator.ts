@@ -7,6 +7,8 @@
  * - a spare (spare.ts) may say `learnt` while it loads, to whoever started it.
  * - `connection`, with an id and a socket of which nothing has been read: answer `took` with
  *   the id at once, then serve it. Comes after `ready`, only when its spec listens.
+ * - `listen`, with a listening socket, several times: accept from it, and answer `listening`. Comes
+ *   after `ready`, instead of connections, to the only process of an address. Closed when it drains.
  * - `drain`, with graceMs: take no new work, finish what runs, exit 0 within graceMs. It is
  *   killed soon after. Connections that are idle may be used once more within lingerMs, and
  *   each answer says `Connection: close`, so that no client meets a reset.
@@ -25,20 +27,24 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
 import { Listener } from './listener.ts'
+import type { Door } from './listener.ts'
 import { Replica } from './replica.ts'
 import type { ReplicaOptions } from './replica.ts'
+import { SharedListener } from './shared-listener.ts'
 import { spawnProcess } from './spare.ts'
 import type { Spares } from './spare.ts'
 
-/** To the child; `connection` carries a socket. */
+/** To the child; `connection` and `listen` carry a socket. */
 export type SupervisorMessage =
   | { readonly type: 'connection'; readonly id: number }
+  | { readonly type: 'listen' }
   | { readonly type: 'drain'; readonly graceMs: number; readonly lingerMs?: number | undefined }
   | { readonly type: Question; readonly id: number; readonly payload?: unknown }
   | { readonly type: 'begin'; readonly env: Readonly<Record<string, string>> }
 /** From the child. */
 export type ChildMessage =
   | { readonly type: 'ready' }
+  | { readonly type: 'listening' }
   | { readonly type: 'took'; readonly id: number }
   | { readonly type: 'draining' }
   | { readonly type: 'failed'; readonly reason: string; readonly isHopeless?: boolean }
@@ -78,7 +84,7 @@ class ProcessOrchestrator implements Orchestrator {
   /** By everything that identifies a process: a changed spec is another one. */
   readonly #replicas = new Map<string, Replica>()
   readonly #leaving = new Set<Replica>()
-  readonly #listeners = new Map<string, Listener>()
+  readonly #listeners = new Map<string, Door>()
   #applying: Promise<void> = Promise.resolve()
   #stopping: Promise<void> | undefined
 
@@ -103,7 +109,9 @@ class ProcessOrchestrator implements Orchestrator {
     const addresses = new Map(processes.flatMap(({ listen }) => listen ? [[addressOf(listen), listen] as const] : []))
     for (const [address, { host, port }] of addresses) {
       if (this.#listeners.has(address)) continue
-      const listener = await Listener.bind(host, port, this.#limitsConnections)
+      // As it is bound it stays: processes that join later share a socket too, if not evenly.
+      const count = processes.reduce((sum, { listen, replicas }) => listen && addressOf(listen) === address ? sum + replicas : sum, 0)
+      const listener = count > 1 ? await Listener.bind(host, port, this.#limitsConnections) : await SharedListener.bind(host, port)
       if (this.#stopping) listener.close()
       this.#refuseWhenStopping()
       this.#listeners.set(address, listener)

@@ -5,13 +5,13 @@ import { fault } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
 import { after, monotonicMs, now } from '../../base/time.ts'
 import type { ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
-import type { Listener, Seat } from './listener.ts'
+import type { Door, Seat } from './listener.ts'
 import type { ChildMessage, SupervisorMessage, TakeOutput } from './orchestrator.ts'
 
 export interface ReplicaOptions {
   readonly spec: ProcessSpec
   readonly replica: number
-  readonly listener: Listener | undefined
+  readonly listener: Door | undefined
   /** Starts the process, or takes one that waits for work. */
   readonly launch: (command: readonly string[], env: Readonly<Record<string, string>>) => ChildProcess
   readonly log: Logger
@@ -85,7 +85,8 @@ export class Replica {
   }
 
   #hear(child: ChildProcess, message: ChildMessage): void {
-    if (message.type === 'ready') this.#becameReady(child)
+    if (message.type === 'ready') this.#joins(child)
+    if (message.type === 'listening') this.#becameReady()
     if (message.type === 'took') this.#seat?.took(message.id)
     if (message.type === 'failed') [this.#reason, this.#isHopeless] = [message.reason, message.isHopeless === true]
     if (message.type !== 'draining') return
@@ -93,10 +94,15 @@ export class Replica {
     this.#state = 'draining'
   }
 
-  #becameReady(child: ChildProcess): void {
+  #joins(child: ChildProcess): void {
+    if (this.#state !== 'starting') return
+    this.#seat = this.#options.listener?.join(child)
+    if (!this.#seat?.isHeard) this.#becameReady()
+  }
+
+  #becameReady(): void {
     if (this.#state !== 'starting') return
     this.#cancel()
-    this.#seat = this.#options.listener?.join(child)
     this.#state = 'ready'
     this.#wasReady = true
     this.#readiness.resolve()
