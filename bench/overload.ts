@@ -21,6 +21,8 @@ export interface OverloadOptions {
   readonly attempts?: number
   /** Of the server, whose descendants belong to it: its processor time is counted. */
   readonly pid?: number
+  /** The only one that the generator uses, so that it takes nothing from a server that is kept to others. */
+  readonly processor?: number | undefined
 }
 
 export interface OverloadReport {
@@ -36,8 +38,8 @@ export interface OverloadReport {
   readonly after: Stretch
   /** Goodput under overload as a part of the peak. */
   readonly goodputRatio: number
-  /** The same, of what a second of the server's processor time does: others on the machine do not change it much. Null where nothing tells. */
-  readonly perCpuRatio: number | null
+  /** Of the server, for each good answer, at the peak and under overload; null where nothing tells. Printed for machines that others use as well. */
+  readonly cpuMicroseconds: { readonly peak: number; readonly during: number } | null
   /** From the end of the overload until goodput and p99 are what they were before it, for a second; null: never. */
   readonly recoveryMs: number | null
   readonly acknowledged: readonly number[]
@@ -60,17 +62,17 @@ const openMs = 3_000
 const fillMs = 1_000
 
 export async function overload(options: OverloadOptions): Promise<OverloadReport> {
-  const { url, requests, peakMs = 4_000, overloadMs = 10_000, calmMs = 6_000 } = options
+  const { url, requests, processor, peakMs = 4_000, overloadMs = 10_000, calmMs = 6_000 } = options
   const used = () => options.pid === undefined ? null : cpuMicroseconds(options.pid)
   const marks: (number | null)[] = []
-  const peak = await runLoad({ url, requests, connections: peakConnections, warmupMs: 1_000, durationMs: peakMs, onMeasure: () => marks.push(used()) })
+  const peak = await runLoad({ url, requests, processor, connections: peakConnections, warmupMs: 1_000, durationMs: peakMs, onMeasure: () => marks.push(used()) })
   marks.push(used())
   const [offered, calm] = [peak.goodPerSecond * overloadFactor, peak.goodPerSecond * calmFactor]
   const deadlineMs = Math.max(deadlineMsMin, deadlineOfPeak * peak.p50Ms)
   // One run, so that nothing is let up between its parts.
   const startMs = openMs + calmMs
   const run = await runLoad({
-    url, requests, sliceMs, timeoutMs: deadlineMs, arrivals: 'poisson', attempts: options.attempts ?? 3, warmupMs: openMs, durationMs: 2 * calmMs + overloadMs,
+    url, requests, processor, sliceMs, timeoutMs: deadlineMs, arrivals: 'poisson', attempts: options.attempts ?? 3, warmupMs: openMs, durationMs: 2 * calmMs + overloadMs,
     connections: Math.min(connectionsMax, Math.ceil(offered * deadlineMs / 1_000)),
     onMeasure: () => { for (const atMs of [calmMs + fillMs, calmMs + overloadMs]) setTimeout(() => marks.push(used()), atMs) },
     ratePerSecond: [{ atMs: 0, ratePerSecond: calm }, { atMs: startMs, ratePerSecond: offered }, { atMs: startMs + overloadMs, ratePerSecond: calm }],
@@ -83,16 +85,16 @@ export async function overload(options: OverloadOptions): Promise<OverloadReport
     peakPerSecond: peak.goodPerSecond, deadlineMs, peakByStatus: peak.byStatus, calmPerSecond: calm, offeredPerSecond: offered, before, during,
     after: stretch(later.slice(later.length >> 1), sliceMs),
     goodputRatio: during.goodPerSecond / peak.goodPerSecond,
-    perCpuRatio: perCpuRatio(marks, peak.goodPerSecond * peak.seconds, during.goodPerSecond * (overloadMs - fillMs) / 1_000),
+    cpuMicroseconds: cpuPerGood(marks, peak.goodPerSecond * peak.seconds, during.goodPerSecond * (overloadMs - fillMs) / 1_000),
     recoveryMs: recoveryMs(later, before, sliceMs),
     ...written([peak, run]), generatorLoad: run.generatorLoad,
   }
 }
 
 /** From the processor time at the start and the end of the peak, and of the overload. */
-function perCpuRatio([peakFrom, peakTo, from, to]: readonly (number | null | undefined)[], peakGood: number, good: number): number | null {
+function cpuPerGood([peakFrom, peakTo, from, to]: readonly (number | null | undefined)[], peakGood: number, good: number): OverloadReport['cpuMicroseconds'] {
   if (peakFrom == null || peakTo == null || from == null || to == null) return null
-  return good / (to - from) / (peakGood / (peakTo - peakFrom))
+  return { peak: (peakTo - peakFrom) / peakGood, during: (to - from) / good }
 }
 
 const written = (reports: readonly LoadReport[]) => ({ acknowledged: reports.flatMap(one => one.acknowledged), refused: reports.flatMap(one => one.refused) })
@@ -103,9 +105,12 @@ export function overloadText(report: OverloadReport): string {
   return [
     `peak ${Math.round(report.peakPerSecond)}/s, deadline ${Math.round(report.deadlineMs)} ms ${JSON.stringify(report.peakByStatus)}`,
     line('before', report.calmPerSecond, report.before), line('overload', report.offeredPerSecond, report.during), line('after', report.calmPerSecond, report.after),
-    `goodput ${(100 * report.goodputRatio).toFixed(0)} % of the peak, ${report.perCpuRatio === null ? '?' : (100 * report.perCpuRatio).toFixed(0)} % per second of processor time, recovered after ${report.recoveryMs ?? 'more than the time given'} ms, generator ${(100 * report.generatorLoad).toFixed(0)} % busy${report.generatorLoad > 0.9 ? ': IT IS THE LIMIT' : ''}`,
+    `goodput ${(100 * report.goodputRatio).toFixed(0)} % of the peak, ${cpuText(report)}recovered after ${report.recoveryMs ?? 'more than the time given'} ms, generator ${(100 * report.generatorLoad).toFixed(0)} % busy${report.generatorLoad > 0.9 ? ': IT IS THE LIMIT' : ''}`,
   ].join('\n')
 }
+
+const cpuText = ({ cpuMicroseconds }: OverloadReport): string =>
+  cpuMicroseconds ? `${Math.round(cpuMicroseconds.during)} us of processor time for each good answer, ${Math.round(cpuMicroseconds.peak)} at the peak, ` : ''
 
 if (import.meta.main) {
   const [url, path = '/api/articles'] = process.argv.slice(2)

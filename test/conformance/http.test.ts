@@ -37,6 +37,18 @@ const handedDown: Ingress = { async listen(options) {
 
 for (const one of verify(ingressSuite, driver('http, handed down', handedDown))) test(one.name, { skip: one.skip }, one.run)
 
+/** The same ingress on a socket that a supervisor has bound. */
+const shared: Ingress = { async listen(options) {
+  const probe = net.createServer()
+  await new Promise<void>(resolve => probe.listen(0, '127.0.0.1', resolve))
+  const { port } = probe.address() as net.AddressInfo
+  await new Promise(resolve => probe.close(resolve))
+  const listening = await real.listen({ ...options, port, handedDown: true })
+  await listening.accept((net as unknown as { _createServerHandle(address: string, port: number, family: number): object })._createServerHandle('127.0.0.1', port, 4))
+  return listening
+} }
+
+for (const one of verify(ingressSuite, driver('http, shared socket', shared))) test(one.name, { skip: one.skip }, one.run)
 
 test('an ingress that looks at its time-outs too seldom is found', async () => {
   const seldom = openHttpIngress({ log: silentLogger, times: { ...times, connectionsCheckingIntervalMs: 30_000 } })

@@ -1,5 +1,6 @@
 /**
- * A port whose connections are dealt out among child processes (decision 0008). The
+ * A port whose connections are dealt out among several child processes (decision 0008); for
+ * one alone there is shared-listener.ts. The
  * supervisor accepts and hands each connection down unread, to the child with the fewest
  * not yet taken, in turn among equals. What a child had not taken when it died goes to
  * another one; while there is none, callers wait instead of being refused.

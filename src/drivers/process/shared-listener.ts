@@ -10,6 +10,7 @@ import type { ChildProcess, SendHandle } from 'node:child_process'
 import { lookup } from 'node:dns/promises'
 import net from 'node:net'
 import { getSystemErrorMap } from 'node:util'
+import { monotonicMs, sleep } from '../../base/time.ts'
 import { bindFault } from './listener.ts'
 import type { Door, Seat } from './listener.ts'
 
@@ -18,6 +19,9 @@ interface BoundHandle { getsockname(out: object): number; close(): void }
 const { _createServerHandle: bindHandle } = net as unknown as { _createServerHandle(address: string, port: number, family: number): BoundHandle | number }
 
 const copies = 32
+/** So long a port may be taken still by the child of a supervisor that was killed. */
+const bindMs = 1_000
+const bindPauseMs = 50
 
 export class SharedListener implements Door {
   readonly #handle: BoundHandle
@@ -26,13 +30,13 @@ export class SharedListener implements Door {
 
   static async bind(host: string, port: number): Promise<SharedListener> {
     const { address, family } = await lookup(host)
-    const handle = bindHandle(address, port, family)
-    // A taken port is told only to who asks what was bound.
-    const code = typeof handle === 'number' ? handle : handle.getsockname({})
-    if (typeof handle !== 'number' && code === 0) return new SharedListener(handle)
-    if (typeof handle !== 'number') handle.close()
-    const [name, text] = getSystemErrorMap().get(code) ?? ['', `error ${code}`]
-    throw bindFault(host, port, Object.assign(new Error(text), { code: name }))
+    const untilMs = monotonicMs() + bindMs
+    for (;;) {
+      const bound = tryBind(address, port, family)
+      if (typeof bound !== 'string') return new SharedListener(bound)
+      if (bound !== 'EADDRINUSE' || monotonicMs() > untilMs) throw bindFault(host, port, Object.assign(new Error(bound), { code: bound }))
+      await sleep(bindPauseMs)
+    }
   }
 
   join(child: ChildProcess): Seat {
@@ -41,4 +45,16 @@ export class SharedListener implements Door {
   }
 
   close(): void { this.#handle.close() }
+}
+
+/** The socket, or the name of the error. */
+function tryBind(address: string, port: number, family: number): BoundHandle | string {
+  const handle = bindHandle(address, port, family)
+  // That a port is taken is told only to who asks what was bound.
+  const code = typeof handle === 'number' ? handle : handle.getsockname({})
+  if (typeof handle !== 'number') {
+    if (code === 0) return handle
+    handle.close()
+  }
+  return getSystemErrorMap().get(code)?.[0] ?? `error ${code}`
 }
