@@ -60,6 +60,24 @@ test('connections that no process takes are refused, and those that come later a
   assert.equal(await statusWithin(`http://127.0.0.1:${listen.port}/`, 30_000), 200)
 })
 
+test('the only process accepts many connections in one turn of its event loop', async context => {
+  const orchestrator = openProcessOrchestrator({ log: silentLogger })
+  context.after(() => orchestrator.stop(100))
+  const listen = { host: '127.0.0.1', port: await freePort() }
+  const url = `http://127.0.0.1:${listen.port}/`
+  await orchestrator.apply([{ name: 'web', replicas: 1, listen, command: [orchestratedProcess], env: { BEHAVIOUR: 'well' } }])
+  await orchestrator.ask('statistics')
+  // It has every copy of the socket now. While it stands still connections wait for it, as for one that is busy.
+  const { pid } = orchestrator.observe()[0]!
+  process.kill(pid!, 'SIGSTOP')
+  const statuses = Promise.all(Array.from({ length: 100 }, () => statusWithin(url, 30_000)))
+  assert.equal(await statusWithin(url, 300), null, 'nobody accepts')
+  process.kill(pid!, 'SIGCONT')
+  assert.deepEqual(await statuses, Array.from({ length: 100 }, () => 200))
+  const most = Number(await (await fetch(`${url}turn`)).text())
+  assert.ok(most >= 16, `${most} in one turn`)
+})
+
 test('callers that the only process has not yet accepted are served by the next one when it is killed', async context => {
   const orchestrator = openProcessOrchestrator({ log: silentLogger })
   context.after(() => orchestrator.stop(100))
