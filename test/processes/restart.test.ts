@@ -1,5 +1,5 @@
 /**
- * Conduit on several processes under constant load: all replaced, and killed. A restart
+ * Conduit on several processes, and on one, under constant load: all replaced, and killed. A restart
  * fails no request; a kill breaks at most what the killed process was answering.
  *
  * Negative control: the same load, and processes that close their sockets hard.
@@ -112,6 +112,25 @@ test('several processes under load', async t => {
     t.diagnostic(`${load.failures.length} requests failed, for instance ${load.failures[0]}`)
     assert.ok(load.failures.length > 0)
   })
+})
+
+test('a restart of the only process fails no request', async t => {
+  const deployment = await startDeployment()
+  t.after(() => deployment.close())
+  const jane = new Person(deployment.url)
+  await jane.register()
+  const pids: number[] = []
+  const load = startLoad(deployment.url, jane.token!)
+  for (let times = 0; times < 2; times++) {
+    pids.push((await statusOf(deployment))[0]!.pid!)
+    await load.more(2)
+    await restart(deployment)
+  }
+  await load.more(2)
+  await load.stop()
+  t.diagnostic(`${load.answered()} requests answered`)
+  assert.deepEqual(load.failures, [])
+  assert.ok(pids[0] !== pids[1])
 })
 
 test('after kill -9 of the supervisor its processes end, and the next start works', async t => {
