@@ -25,7 +25,7 @@ export const limits = {
   concurrencyMin: 36,
   concurrencyMax: 512,
   admissionQueueMs: 250,
-  /** A new connection that no process takes in this time is refused. */
+  /** A new connection that none of several processes takes in this time is refused. */
   connectionWaitMs: 2_000,
 
   /** A request that takes longer has a line in the log. */
