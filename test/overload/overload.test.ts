@@ -21,7 +21,7 @@ import { startDeployment } from '../support/deployment.ts'
 import { commentsOf, crowdRequests, gatherCrowd } from './crowd.ts'
 
 const skip = process.env.TENFOLD_SOAK === '1' ? false : 'runs in npm run soak'
-const rounds = 3
+const rounds = 5
 const goodputPart = 0.9
 const recoveryMs = 5_000
 /** A cold process does less at its peak than it will under overload. */

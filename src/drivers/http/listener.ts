@@ -43,7 +43,8 @@ export function listening(bound: Closable, host: string, port: number, state: Se
     accept: socket => new Promise((resolve, reject) => {
       const acceptor = net.createServer(connection => take(server, connection, state))
       acceptors.push(acceptor)
-      acceptor.once('error', reject).listen(socket, resolve)
+      // Once it listens, an error is that of one connection which could not be accepted.
+      acceptor.on('error', reject).listen(socket, resolve)
       if (state.draining) acceptor.close(() => resolve())
     }),
     async drain(graceMs, lingerMs = lingerStandardMs) {

@@ -62,7 +62,7 @@ export interface ProcessOrchestratorOptions {
   readonly spares?: Spares
   /** Takes what the children print; without it that goes where this process prints. */
   readonly onOutput?: TakeOutput | undefined
-  /** False is the negative control of the overload test: connections are handed down however many wait. */
+  /** False is for negative controls: connections are dealt out however many wait. */
   readonly limitsConnections?: boolean
 }
 
