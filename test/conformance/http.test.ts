@@ -1,12 +1,16 @@
 /** The HTTP ingress against its suite, and ingresses with one fault each, which the suite must find. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
+import { limits } from '../../src/base/limits.ts'
 import { silentLogger } from '../../src/base/log.ts'
+import { sleep } from '../../src/base/time.ts'
 import { failures, verify } from '../../src/conformance/check.ts'
 import { ingressSuite } from '../../src/conformance/ingress.ts'
 import { openHttpIngress } from '../../src/drivers/http/ingress.ts'
-import type { Ingress, Listening } from '../../src/ports/ingress.ts'
+import type { HttpAnswer, Ingress, IngressHandler, Listening } from '../../src/ports/ingress.ts'
 import {
   admissionsInOrder, credulous, drainsInSilence, dropsRunning, endsOnlyAnswers, endsWithTheClient, firstMountWins, forgetsMounts, leavesBusyOpen, neverEmpty, newSignalEachTime, patternForPath, refusesHead,
 } from './broken/ingress.ts'
@@ -79,3 +83,35 @@ for (const [wrap, check] of faults) {
     assert.deepEqual(await failures(cases), [`ingress · ${wrap.name} · ${check}`])
   })
 }
+
+test('while much runs, nothing is begun for a client that has gone already', async context => {
+  let admitted = 0
+  const blocked = Promise.withResolvers<HttpAnswer>()
+  const handler: IngressHandler = {
+    admit: () => { admitted++; return { refusal: null } },
+    ended: () => {}, refuse: () => ({ status: 404, headers: {}, body: null }),
+    handle: () => blocked.promise,
+  }
+  const listening = await real.listen({ host: '127.0.0.1', port: 0, routes: [{ method: 'GET', path: '/', name: 'get', bodyBytesMax: 1 }], mounts: [], corsOrigins: [], handler })
+  context.after(() => listening.close())
+  const ask = async (): Promise<net.Socket> => {
+    const socket = net.connect(listening.port, '127.0.0.1').on('error', () => {})
+    await once(socket, 'connect')
+    await new Promise(resolve => socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n', resolve))
+    return socket
+  }
+  const busy = await Promise.all(Array.from({ length: limits.concurrencyMin }, ask))
+  while (admitted < busy.length) await sleep(5)
+  // In one process with the server: these leave before it has looked at them.
+  const leaving = Array.from({ length: 8 }, () => spawnSync(process.execPath, ['-e', `
+    const socket = require('node:net').connect(${listening.port}, '127.0.0.1', () => socket.end('GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n', () => process.exit()))`]).status)
+  assert.deepEqual(leaving, leaving.map(() => 0))
+  await sleep(200)
+  assert.equal(admitted, busy.length)
+  const staying = await ask()
+  while (admitted === busy.length) await sleep(5)
+  assert.equal(admitted, busy.length + 1)
+  blocked.resolve({ status: 200, headers: {}, body: 'fine' })
+  assert.match(String((await once(staying, 'data'))[0]), /^HTTP\/1\.1 200/)
+  for (const socket of [...busy, staying]) socket.destroy()
+})

@@ -20,6 +20,7 @@ import { bind, listening } from './listener.ts'
 import { createServer } from './server.ts'
 import { ServerMeter } from './server-meter.ts'
 import type { GuardTimes, ServerState, TrackedListener, TrackedResponse } from './server.ts'
+import { inTheNextTurn } from './turn-queue.ts'
 
 const standardTimes: GuardTimes = {
   headersTimeoutMs: limits.headersTimeoutMs,
@@ -40,7 +41,7 @@ export function openHttpIngress({ log, times = standardTimes, metrics = null }: 
       const state: ServerState = { inFlight: 0, connections: 0, draining: false }
       const meter = metrics && new ServerMeter(metrics, state)
       const routing = new Routing(options, log)
-      const fastify = routing.open(listener => createServer(routing.recalling(listener), options.mounts, times, state, meter))
+      const fastify = routing.open(listener => createServer(inTheNextTurn(routing.recalling(listener), state), options.mounts, times, state, meter))
       await fastify.ready()
       const port = await bind(fastify.server, options)
       return listening(fastify, options.host, port, state)
