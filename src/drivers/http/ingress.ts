@@ -20,7 +20,7 @@ import { bind, listening } from './listener.ts'
 import { createServer } from './server.ts'
 import { ServerMeter } from './server-meter.ts'
 import type { GuardTimes, ServerState, TrackedListener, TrackedResponse } from './server.ts'
-import { inTheNextTurn } from './turn-queue.ts'
+import { inTheNextTurn } from './next-turn.ts'
 
 const standardTimes: GuardTimes = {
   headersTimeoutMs: limits.headersTimeoutMs,
