@@ -49,9 +49,9 @@ export interface BalancerReport {
 }
 
 export interface Balancer {
-  /** Listens from now on; requests wait until there is a node. */
+  /** Listens from now on; without a node callers are refused, 503 with Retry-After. */
   open(): Promise<void>
-  /** What is under way ends within graceMs. */
+  /** What is under way ends within graceMs; from then on nodes may come and go without a word. */
   close(graceMs: number): Promise<void>
   add(node: Node): Promise<void>
   drain(name: string, graceMs: number): Promise<void>

@@ -25,8 +25,8 @@ export interface Plan {
   readonly processes: readonly PlannedProcess[]
   /** All replicas together: what shares the database's connections. One more runs while they are restarted. */
   readonly processCount: number
-  /** `credentials`: the request headers that say who calls. */
-  readonly listener: { readonly driver: string; readonly port: number; readonly corsOrigins: readonly string[]; readonly credentials: readonly string[] }
+  /** `credentials`: the request headers that say who calls. `mounts`: the prefixes of applications that are not Tenfold's. */
+  readonly listener: { readonly driver: string; readonly port: number; readonly corsOrigins: readonly string[]; readonly credentials: readonly string[]; readonly mounts: readonly string[] }
   readonly routes: readonly { readonly method: string; readonly path: string; readonly intent: string }[]
   /** What reads the log of events, by name, with the events it reacts to; null for all jobs. */
   readonly consumers: readonly { readonly name: string; readonly on: readonly string[] | null }[]
@@ -51,7 +51,7 @@ export function planOf(app: Application, name: string, topology: Topology, cores
     topology: name,
     processes,
     processCount: processCountOf(topology, cores),
-    listener: { driver: topology.ports.ingress.driver, port: topology.ports.ingress.port, corsOrigins: app.options.corsOrigins ?? [], credentials: credentialsOf(app) },
+    listener: { driver: topology.ports.ingress.driver, port: topology.ports.ingress.port, corsOrigins: app.options.corsOrigins ?? [], credentials: credentialsOf(app), mounts: Object.keys(app.options.mounts ?? {}) },
     routes: manifest.intents.flatMap(intent => intent.http ? [{ ...intent.http, intent: intent.name }] : []),
     consumers: consumersOf(manifest, topology),
     grants: services.map(service => ({ role: `tenfold_${service}`, schema: service })),

@@ -38,8 +38,11 @@ export interface Ports {
   /** Counts the calls of intents that have a rate: 'memory' for one process that answers requests, 'postgres' for all together. */
   readonly rate: { readonly driver: 'memory' } | { readonly driver: 'postgres' }
   readonly transport: { readonly driver: 'memory' } | { readonly driver: 'serialising'; readonly retries: number }
-  /** `proxies`: how many trusted ones stand in front; the address of a request is then what they write into X-Forwarded-For. Default: the CDN started here, else none. */
-  readonly ingress: { readonly driver: 'http'; readonly port: number; readonly proxies?: number }
+  /**
+   * 'http': the supervisor holds the port, and its processes take turns. 'haproxy': HAProxy holds it, and every process is a node with a port of its own.
+   * `proxies`: how many trusted ones stand in front of the nodes; the address of a request is then what they write into X-Forwarded-For. Default: those started here.
+   */
+  readonly ingress: { readonly driver: 'http' | 'haproxy'; readonly port: number; readonly proxies?: number }
   readonly blobs: { readonly driver: 'filesystem' }
   readonly orchestrator: { readonly driver: 'process' }
 }

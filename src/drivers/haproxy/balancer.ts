@@ -46,6 +46,7 @@ export class HaproxyBalancer implements Balancer {
   #socket: BoundSocket | undefined
   #daemon: Daemon | undefined
   #folder = ''
+  #isClosed = false
   #working: Promise<unknown> = Promise.resolve()
   #stopWatching = () => {}
 
@@ -91,12 +92,13 @@ export class HaproxyBalancer implements Balancer {
   /** One change at a time, and again when the engine came back in between: it has read the file then. */
   #change(lines: readonly string[], isDone: (answer: string) => boolean): Promise<void> {
     const result = this.#working.then(async () => {
+      if (this.#isClosed) return
       await this.#write()
       const deadlineMs = monotonicMs() + awayMs
       for (const line of lines) {
         for (;;) {
           const answer = await this.#tell(line).catch((error: unknown) => { if (!isTenfoldError(error) || monotonicMs() > deadlineMs) throw error; return null })
-          if (answer !== null && isDone(answer)) break
+          if (this.#isClosed || answer !== null && isDone(answer)) break
           if (answer !== null && monotonicMs() > deadlineMs) throw fault('UNAVAILABLE', `HAProxy refuses '${line}': ${answer}`)
           await sleep(pollMs)
         }
@@ -121,7 +123,7 @@ export class HaproxyBalancer implements Balancer {
     member.state = 'draining'
     await this.#change([`set server ${backend}/${name} state drain`], answer => answer === '' || isUnknown(answer))
     const deadlineMs = monotonicMs() + graceMs
-    for (;;) {
+    while (!this.#isClosed) {
       const row = (await this.#stat().catch(() => [])).find(one => one.svname === name)
       if (!row || Number(row.scur) + Number(row.qcur) === 0) return
       if (monotonicMs() > deadlineMs) throw fault('DEADLINE_EXCEEDED', `${row.scur} requests are still under way at ${name} after ${graceMs} ms`)
@@ -182,6 +184,7 @@ export class HaproxyBalancer implements Balancer {
 
   async close(graceMs: number): Promise<void> {
     this.#stopWatching()
+    this.#isClosed = true
     this.#socket?.close()
     const deadlineMs = monotonicMs() + graceMs
     await this.#tell(`disable frontend ${frontend}`).catch(() => '')

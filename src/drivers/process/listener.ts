@@ -17,7 +17,8 @@ import { after, monotonicMs } from '../../base/time.ts'
 
 /** Where a port is answered from. */
 export interface Door {
-  join(child: ChildProcess): Seat
+  /** `port`: where the child says that it listens itself. */
+  join(child: ChildProcess, port?: number): Seat
   close(): void
 }
 
@@ -25,10 +26,12 @@ export interface Door {
 export interface Seat {
   /** True: the child says `listening` when it can be reached. */
   readonly isHeard?: boolean
+  /** The child can be reached when it resolves. */
+  readonly joined?: Promise<void>
   /** It has the connection of this number: the supervisor lets go of its own end. */
   took(id: number): void
-  /** No more connections; what is on the way will be taken. */
-  leave(): void
+  /** No more connections; what is on the way will be taken. Resolves when the child may be told to drain. */
+  leave(graceMs?: number): void | Promise<void>
   /** The child is gone. */
   vacate(): void
 }
