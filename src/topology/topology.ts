@@ -11,12 +11,14 @@ export type FromEnvironment = { readonly env: string }
 /** What a process does for its services: answer requests; deliver events, run jobs and schedules; or both. */
 export type Role = 'everything' | 'requests' | 'background'
 
+export interface Scale { readonly min: number; readonly max: number; readonly target?: number }
+
 export interface ProcessTopology<Name extends string = string> {
   /** 'everything', or the services this process runs. */
   readonly runs: 'everything' | readonly Name[]
   readonly does: Role
-  /** 'cores': one for each core of the machine. */
-  readonly replicas: number | 'cores'
+  /** 'cores': one for each core of the machine. Bounds: the autoscaler decides; `target` is the share of a process that may be busy, 0.6 unless told otherwise. */
+  readonly replicas: number | 'cores' | Scale
 }
 
 export interface Ports {
