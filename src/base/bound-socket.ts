@@ -1,40 +1,58 @@
 /**
- * A listening socket that is bound here and served elsewhere: a child inherits its
- * descriptor. Nobody accepts on it in this process, and what arrives while no child does waits.
+ * A listening socket that is bound here and served elsewhere: a child inherits its descriptor,
+ * or gets a copy of its handle. Nobody accepts on it in this process, and what arrives while no
+ * child does waits.
  */
+import type { SendHandle } from 'node:child_process'
+import { lookup } from 'node:dns/promises'
 import net from 'node:net'
+import { getSystemErrorMap } from 'node:util'
 import { fault } from './errors.ts'
+import { monotonicMs, sleep } from './time.ts'
 
 export interface BoundSocket {
   readonly fd: number
-  readonly host: string
   readonly port: number
+  /** For `send` to a child of Node. */
+  readonly handle: SendHandle
   close(): void
 }
 
-interface Handle {
-  readonly fd: number
-  getsockname(out: { port?: number }): number
-  close(): void
+interface Handle { readonly fd: number; getsockname(out: { port?: number }): number; close(): void }
+/** What Node's own cluster module shares among its workers. */
+const { _createServerHandle: createServerHandle } = net as unknown as { _createServerHandle(address: string, port: number, family: number): Handle | number }
+
+/** So long a port may be taken still by the child of a supervisor that was killed. */
+const bindMs = 1_000
+const bindPauseMs = 50
+
+/** Port 0 takes one that is free. Rejects with USAGE, and what to do about it. */
+export async function bindSocket(host: string, port: number): Promise<BoundSocket> {
+  const { address, family } = await lookup(host)
+  const untilMs = monotonicMs() + bindMs
+  for (;;) {
+    const bound = tryBind(address, port, family)
+    if (typeof bound !== 'string') return bound
+    if (bound !== 'EADDRINUSE' || monotonicMs() > untilMs) throw bindFault(host, port, Object.assign(new Error(bound), { code: bound }))
+    await sleep(bindPauseMs)
+  }
 }
 
-/** Node's own cluster makes its sockets with it; measured on the pinned Node (data.md §1e). */
-const { _createServerHandle: createServerHandle } = net as unknown as { _createServerHandle(host: string, port: number, family: 4 | 6): Handle | number }
-
-/** Port 0 takes one that is free. */
-export function bindSocket(host: string, port: number): BoundSocket {
-  const handle = createServerHandle(host, port, net.isIPv6(host) ? 6 : 4)
-  if (typeof handle === 'number') throw refusalOf(handle, host, port)
+/** The socket, or the name of the error. */
+function tryBind(address: string, port: number, family: number): BoundSocket | string {
+  const handle = createServerHandle(address, port, family)
   const name: { port?: number } = {}
-  // A port that is taken is told here: binding itself leaves that to whoever listens.
-  const error = handle.getsockname(name)
-  if (error !== 0) { handle.close(); throw refusalOf(error, host, port) }
-  return { fd: handle.fd, host, port: name.port!, close: () => handle.close() }
+  // That a port is taken is told only to who asks what was bound.
+  const code = typeof handle === 'number' ? handle : handle.getsockname(name)
+  if (typeof handle !== 'number') {
+    if (code === 0) return { fd: handle.fd, port: name.port!, handle: handle as unknown as SendHandle, close: () => handle.close() }
+    handle.close()
+  }
+  return getSystemErrorMap().get(code)?.[0] ?? `error ${code}`
 }
 
-function refusalOf(errno: number, host: string, port: number): Error {
-  const code = net.isIP(host) ? process.platform === 'linux' ? { [-13]: 'EACCES', [-98]: 'EADDRINUSE' }[errno] : undefined : 'no address'
-  if (code === 'EACCES') return fault('USAGE', `port ${port} may not be used by this user: choose one above 1023`)
-  if (code === 'EADDRINUSE') return fault('USAGE', `port ${port} is taken on ${host}: stop what listens there, or choose another port`)
-  return fault('USAGE', `port ${port} on ${host} cannot be listened on: ${code ?? `error ${errno}`}`)
+export function bindFault(host: string, port: number, error: NodeJS.ErrnoException): Error {
+  if (error.code === 'EACCES') return fault('USAGE', `port ${port} may not be used by this user: choose one above 1023`)
+  if (error.code === 'EADDRINUSE') return fault('USAGE', `port ${port} is taken on ${host}: stop what listens there, or choose another port`)
+  return fault('USAGE', `port ${port} on ${host} cannot be listened on: ${error.message}`, { cause: error })
 }

@@ -65,7 +65,7 @@ export class HaproxyBalancer implements Balancer {
       descriptors: () => [this.#socket!.fd], isReady: () => this.#tell('show info').then(() => true, () => false),
     })
     await daemon.endPredecessor()
-    this.#socket = bindSocket(host, port)
+    this.#socket = await bindSocket(host, port)
     this.#daemon = daemon
     await this.#write()
     await daemon.start()

@@ -11,7 +11,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import net from 'node:net'
-import { fault } from '../../base/errors.ts'
+import { bindFault } from '../../base/bound-socket.ts'
 import { limits } from '../../base/limits.ts'
 import { after, monotonicMs } from '../../base/time.ts'
 
@@ -152,10 +152,4 @@ export class Listener implements Door {
     if (best) this.#turn = this.#players.indexOf(best) + 1
     return best
   }
-}
-
-export function bindFault(host: string, port: number, error: NodeJS.ErrnoException): Error {
-  if (error.code === 'EACCES') return fault('USAGE', `port ${port} may not be used by this user: choose one above 1023`)
-  if (error.code === 'EADDRINUSE') return fault('USAGE', `port ${port} is taken on ${host}: stop what listens there, or choose another port`)
-  return fault('USAGE', `port ${port} on ${host} cannot be listened on: ${error.message}`, { cause: error })
 }
