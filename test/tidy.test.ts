@@ -15,7 +15,7 @@ const own = [...sources, ...globSync(['test/**/*.ts', 'examples/**/*.ts', 'bench
 
 /** A file imports from its own floor's folder or from lower floors. */
 const floors: Readonly<Record<string, number>> = {
-  base: 0, credentials: 1, load: 1, ports: 1, conformance: 2, drivers: 2, model: 3, topology: 4, runtime: 5, boot: 6, climb: 7, insight: 7, simulation: 7, testing: 7, admin: 8, cli: 9,
+  base: 0, credentials: 1, load: 1, scaling: 1, ports: 1, conformance: 2, drivers: 2, model: 3, topology: 4, runtime: 5, boot: 6, climb: 7, insight: 7, simulation: 7, testing: 7, admin: 8, cli: 9,
 }
 const floorOf = (file: string) => file.split('/')[1]!
 const importsOf = (file: string) => [...read(file).matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(match => path.normalize(path.join(path.dirname(file), match[1]!)))

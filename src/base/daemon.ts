@@ -85,6 +85,7 @@ export class Daemon {
   readonly #stopping = new AbortController()
   #child: ChildProcess | undefined
   #ended: Promise<void> = Promise.resolve()
+  #launching: Promise<void> = Promise.resolve()
   #stopped: Promise<void> | undefined
 
   constructor(options: DaemonOptions) { this.#options = options }
@@ -120,7 +121,9 @@ export class Daemon {
     }
   }
 
-  async #launch(): Promise<void> {
+  #launch(): Promise<void> { return this.#launching = this.#spawn() }
+
+  async #spawn(): Promise<void> {
     const { program, argv, descriptors = () => [] } = this.#options
     const output = await open(this.#logFile, 'w', 0o600)
     const child = spawn(program, argv(), { stdio: ['ignore', output.fd, output.fd, ...descriptors()], detached: true })
@@ -148,6 +151,7 @@ export class Daemon {
 
   async #stop(): Promise<void> {
     this.#stopping.abort()
+    await this.#launching
     const { pid } = this
     if (pid === null) return
     signal(pid, this.#options.stopSignal ?? 'SIGTERM')

@@ -176,8 +176,8 @@ async function listen({ app, log, ...options }: BootOptions, { ingress, database
   return listening
 }
 
-/** A CDN started here is trusted as far as what the topology says of others. */
-const proxiesOf = ({ ports: { ingress, cdn } }: Topology): number => ingress.proxies ?? (cdn.driver === 'varnish' ? 1 : 0)
+/** What is started here is trusted as far as what the topology says of others. */
+const proxiesOf = ({ ports: { ingress, cdn } }: Topology): number => ingress.proxies ?? Number(cdn.driver === 'varnish') + Number(ingress.driver === 'haproxy')
 
 async function migrate(app: Application, { database }: Engines): Promise<void> {
   const report = await database.migrate(await readMigrations(app))

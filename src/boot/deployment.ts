@@ -25,6 +25,7 @@ import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
 import { processCountOf } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
+import { startBalancer } from './balancer.ts'
 import { startCdn } from './cdn.ts'
 import { engineMetrics } from './engine-metrics.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
@@ -112,8 +113,10 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   await Promise.allSettled(parts)
   const [plan, databaseUrl, secret] = await Promise.all(parts)
   const port = options.port ?? topology.ports.ingress.port
-  const orchestrator = openProcessOrchestrator({ log: options.log, spares, limitsConnections: process.env.TENFOLD_LIMITER !== 'off', onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
+  const balancer = await startBalancer({ plan, host: options.host, port, dataFolder: options.dataFolder, log: options.log })
+  const orchestrator = openProcessOrchestrator({ log: options.log, spares, balancer, limitsConnections: process.env.TENFOLD_LIMITER !== 'off', onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
   closers.add(() => orchestrator.stop(limits.drainMs))
+  if (balancer) closers.add(() => balancer.close(limits.drainMs))
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
   if (metrics) closers.add(measureProcess(metrics))
   const measurements = openPostgresMeasurements({ url: databaseUrl })
@@ -122,10 +125,10 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const apply = () => orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
     name: process.name, replicas: process.replicas,
     command: [processFile],
-    listen: process.does === 'background' ? undefined : { host: options.host, port },
+    ...process.does === 'background' ? {} : balancer ? { isBalanced: true } : { listen: { host: options.host, port } },
     env: {
       ...options.env, TENFOLD_APP: options.appFile, TENFOLD_TOPOLOGY: options.topologyFile, TENFOLD_DATABASE_URL: databaseUrl,
-      TENFOLD_SECRET: secret, TENFOLD_HOST: options.host, TENFOLD_PORT: String(port), TENFOLD_DATA: options.dataFolder,
+      TENFOLD_SECRET: secret, ...balancer ? { TENFOLD_LISTENS: 'itself', TENFOLD_HOST: '127.0.0.1', TENFOLD_PORT: '0' } : { TENFOLD_HOST: options.host, TENFOLD_PORT: String(port) }, TENFOLD_DATA: options.dataFolder,
       TENFOLD_DOES: process.does, TENFOLD_PROCESS_COUNT: String(plan.processCount), TENFOLD_GENERATION: String(generation),
     },
   })))

@@ -56,7 +56,7 @@ async function start(): Promise<void> {
   const { boot } = await framework()
   const app = await loadApplication(env.TENFOLD_APP!)
   running = await boot({
-    app, log, handedDown: true,
+    app, log, handedDown: env.TENFOLD_LISTENS !== 'itself',
     topology: await loadTopology(env.TENFOLD_TOPOLOGY!),
     does: env.TENFOLD_DOES as Role,
     processCount: Number(env.TENFOLD_PROCESS_COUNT),
@@ -72,7 +72,7 @@ async function start(): Promise<void> {
     tracing: env.TENFOLD_TRACES !== 'off',
     acknowledgeAfterCommit: env.TENFOLD_ACKNOWLEDGE !== 'before-commit',
   })
-  tell({ type: 'ready' })
+  tell({ type: 'ready', port: running.url ? Number(new URL(running.url).port) : undefined })
   // Otherwise written at the end only, which a crash leaves out. Does nothing where no cache is switched on.
   flushCompileCache()
 }

@@ -2,6 +2,7 @@
 export { failures, suite, verify } from './check.ts'
 export type { Case, Check, Driver, Suite } from './check.ts'
 export { broadcastSuite } from './broadcast.ts'
+export { balancerSuite } from './balancer.ts'
 export { blobsSuite } from './blobs.ts'
 export { busSuite } from './bus.ts'
 export { cacheSuite } from './cache.ts'

@@ -19,6 +19,8 @@ export interface ProcessSpec {
   readonly env: Readonly<Record<string, string>>
   /** Hand down the listening socket of this address, when given. */
   readonly listen?: { readonly host: string; readonly port: number } | undefined
+  /** True: it listens by itself, on a port that it tells, and the balancer gives it requests. */
+  readonly isBalanced?: boolean | undefined
 }
 
 export interface ProcessState {

@@ -10,12 +10,14 @@ import type { Command } from '../model/command.ts'
 import { manifestOf } from '../model/manifest.ts'
 import type { Manifest } from '../model/manifest.ts'
 import type { Query } from '../model/query.ts'
-import type { ProcessTopology, Role, Topology } from './topology.ts'
+import type { ProcessTopology, Role, Scale, Topology } from './topology.ts'
 
 export interface PlannedProcess {
   readonly name: string
   readonly does: Role
+  /** At the start, when it is scaled. */
   readonly replicas: number
+  readonly scale: Required<Scale> | null
   readonly services: readonly string[]
 }
 
@@ -25,8 +27,8 @@ export interface Plan {
   readonly processes: readonly PlannedProcess[]
   /** All replicas together: what shares the database's connections. One more runs while they are restarted. */
   readonly processCount: number
-  /** `credentials`: the request headers that say who calls. */
-  readonly listener: { readonly driver: string; readonly port: number; readonly corsOrigins: readonly string[]; readonly credentials: readonly string[] }
+  /** `credentials`: the request headers that say who calls. `mounts`: the prefixes of applications that are not Tenfold's. */
+  readonly listener: { readonly driver: string; readonly port: number; readonly corsOrigins: readonly string[]; readonly credentials: readonly string[]; readonly mounts: readonly string[] }
   readonly routes: readonly { readonly method: string; readonly path: string; readonly intent: string }[]
   /** What reads the log of events, by name, with the events it reacts to; null for all jobs. */
   readonly consumers: readonly { readonly name: string; readonly on: readonly string[] | null }[]
@@ -35,23 +37,32 @@ export interface Plan {
   readonly databases: readonly { readonly name: string; readonly services: readonly string[]; readonly buckets: readonly [number, number] }[]
 }
 
-const countOf = (replicas: ProcessTopology['replicas'], cores: number): number => replicas === 'cores' ? cores : replicas
+const standardTarget = 0.6
+/** The most there may be, or the least. */
+const countOf = (replicas: ProcessTopology['replicas'], cores: number, bound: 'min' | 'max' = 'max'): number =>
+  replicas === 'cores' ? cores : typeof replicas === 'number' ? replicas : replicas[bound]
+const scaleOf = (replicas: ProcessTopology['replicas']): Required<Scale> | null => typeof replicas === 'object' ? { target: standardTarget, ...replicas } : null
 
+/** The most that may run at once; what they share is shared among so many. */
 export const processCountOf = ({ processes }: Topology, cores: number, isCounted = (_: ProcessTopology) => true): number =>
   Object.values(processes).filter(isCounted).reduce((sum, { replicas }) => sum + countOf(replicas, cores), 0)
+
+/** How many are started at first. */
+export const firstProcessCountOf = ({ processes }: Topology, cores: number): number =>
+  Object.values(processes).reduce((sum, { replicas }) => sum + countOf(replicas, cores, 'min'), 0)
 
 export function planOf(app: Application, name: string, topology: Topology, cores: number): Plan {
   const manifest = manifestOf(app)
   const services = manifest.services
   const processes = Object.entries(topology.processes).map(([process, { runs, does, replicas }]) => ({
-    name: process, does, replicas: countOf(replicas, cores), services: runs === 'everything' ? services : runs,
+    name: process, does, replicas: countOf(replicas, cores, 'min'), scale: scaleOf(replicas), services: runs === 'everything' ? services : runs,
   }))
   return {
     application: app.name,
     topology: name,
     processes,
     processCount: processCountOf(topology, cores),
-    listener: { driver: topology.ports.ingress.driver, port: topology.ports.ingress.port, corsOrigins: app.options.corsOrigins ?? [], credentials: credentialsOf(app) },
+    listener: { driver: topology.ports.ingress.driver, port: topology.ports.ingress.port, corsOrigins: app.options.corsOrigins ?? [], credentials: credentialsOf(app), mounts: Object.keys(app.options.mounts ?? {}) },
     routes: manifest.intents.flatMap(intent => intent.http ? [{ ...intent.http, intent: intent.name }] : []),
     consumers: consumersOf(manifest, topology),
     grants: services.map(service => ({ role: `tenfold_${service}`, schema: service })),
@@ -76,7 +87,7 @@ export function checkTopology(app: Application, topology: Topology): string[] {
       run.add(service)
       if (!services.has(service)) faults.push(`processes.${name} runs '${service}', which the application does not have; it has ${[...services].join(', ')}`)
     }
-    if (process.replicas !== 'cores' && (!Number.isInteger(process.replicas) || process.replicas < 1)) faults.push(`processes.${name}.replicas is ${process.replicas}; write a whole number of at least 1, or 'cores'`)
+    faults.push(...replicaFaults(name, process.replicas))
     if (!roles.includes(process.does)) faults.push(`processes.${name}.does is ${JSON.stringify(process.does)}; write one of ${roles.map(role => `'${role}'`).join(', ')}`)
   }
   for (const service of services) if (!run.has(service)) faults.push(`no process runs '${service}'; add it to a process`)
@@ -98,6 +109,17 @@ export function checkTopology(app: Application, topology: Topology): string[] {
     faults.push(`the CDN '${topology.ports.cdn.driver}' would keep what nothing invalidates: without a cache no tags are written down; set ports.cache to { driver: 'memory', bytesMax: … }, or ports.cdn to { driver: 'none' }`)
   }
   return faults
+}
+
+function replicaFaults(name: string, replicas: ProcessTopology['replicas']): string[] {
+  if (replicas === 'cores') return []
+  const isCount = (value: unknown) => Number.isInteger(value) && (value as number) >= 1
+  if (typeof replicas !== 'object') return isCount(replicas) ? [] : [`processes.${name}.replicas is ${replicas}; write a whole number of at least 1, 'cores', or { min, max }`]
+  const { min, max, target = standardTarget } = replicas
+  return [
+    ...isCount(min) && isCount(max) && min <= max ? [] : [`processes.${name}.replicas goes from ${min} to ${max}; write whole numbers of at least 1, min no larger than max`],
+    ...target > 0 && target <= 1 ? [] : [`processes.${name}.replicas.target is ${target}; write a share of a process above 0 and at most 1`],
+  ]
 }
 
 const roles: readonly Role[] = ['everything', 'requests', 'background']

@@ -11,12 +11,14 @@ export type FromEnvironment = { readonly env: string }
 /** What a process does for its services: answer requests; deliver events, run jobs and schedules; or both. */
 export type Role = 'everything' | 'requests' | 'background'
 
+export interface Scale { readonly min: number; readonly max: number; readonly target?: number }
+
 export interface ProcessTopology<Name extends string = string> {
   /** 'everything', or the services this process runs. */
   readonly runs: 'everything' | readonly Name[]
   readonly does: Role
-  /** 'cores': one for each core of the machine. */
-  readonly replicas: number | 'cores'
+  /** 'cores': one for each core of the machine. Bounds: the autoscaler decides; `target` is the share of a process that may be busy, 0.6 unless told otherwise. */
+  readonly replicas: number | 'cores' | Scale
 }
 
 export interface Ports {
@@ -38,8 +40,11 @@ export interface Ports {
   /** Counts the calls of intents that have a rate: 'memory' for one process that answers requests, 'postgres' for all together. */
   readonly rate: { readonly driver: 'memory' } | { readonly driver: 'postgres' }
   readonly transport: { readonly driver: 'memory' } | { readonly driver: 'serialising'; readonly retries: number }
-  /** `proxies`: how many trusted ones stand in front; the address of a request is then what they write into X-Forwarded-For. Default: the CDN started here, else none. */
-  readonly ingress: { readonly driver: 'http'; readonly port: number; readonly proxies?: number }
+  /**
+   * 'http': the supervisor holds the port, and its processes take turns. 'haproxy': HAProxy holds it, and every process is a node with a port of its own.
+   * `proxies`: how many trusted ones stand in front of the nodes; the address of a request is then what they write into X-Forwarded-For. Default: those started here.
+   */
+  readonly ingress: { readonly driver: 'http' | 'haproxy'; readonly port: number; readonly proxies?: number }
   readonly blobs: { readonly driver: 'filesystem' }
   readonly orchestrator: { readonly driver: 'process' }
 }

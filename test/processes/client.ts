@@ -13,6 +13,8 @@ export interface Manner {
 
 export interface Load {
   readonly answered: () => number
+  /** Articles that were acknowledged. */
+  readonly created: () => number
   readonly failures: readonly string[]
   /** Resolves when every client has been answered that often more. */
   more(times: number): Promise<void>
@@ -52,6 +54,7 @@ export function startLoad(url: string, token: string): Load {
   return {
     failures,
     answered: () => counts.reduce((sum, count) => sum + count, 0),
+    created: () => counts.reduce((sum, count, index) => manners[index]!.method === 'POST' ? sum + count : sum, 0),
     async more(times) {
       const before = [...counts]
       while (counts.some((count, index) => count < before[index]! + times)) await sleep(10)

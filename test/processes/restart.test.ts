@@ -5,47 +5,19 @@
  * Negative control: the same load, and processes that close their sockets hard.
  */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
-import { promisify } from 'node:util'
 import { monotonicMs, sleep } from '../../src/base/time.ts'
-import type { ProcessState } from '../../src/ports/orchestrator.ts'
 import { isAlive } from '../support/liveness.ts'
 import { Person } from '../realworld/own-cases.ts'
 import { startDeployment } from '../support/deployment.ts'
 import type { TestDeployment } from '../support/deployment.ts'
 import { manners, startLoad } from './client.ts'
+import { isBehind, kill, patienceMs, restart, statusOf } from './deployed.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const topology = path.join(root, 'test/topologies/two-processes.ts')
-/** Said to be 2 s; printed and not asserted, since a busy machine takes as long as it takes. */
-const patienceMs = 60_000
-/** A read that waits for a read model, on a machine that is too busy to start its worker in time. */
-const isBehind = (failure: string) => failure.includes('has not caught up')
-type Status = ProcessState & { readonly does: string; readonly since: string }
-
-const statusOf = async ({ adminUrl }: TestDeployment): Promise<Status[]> => (await (await fetch(`${adminUrl}/status`)).json() as { processes: Status[] }).processes
-const pidOf = (states: readonly Status[], name: string, replica: number) => states.find(one => one.name === name && one.replica === replica)!.pid!
-
-async function restart({ adminUrl, dataFolder }: TestDeployment): Promise<void> {
-  const env = { ...process.env, ADMIN_PORT: new URL(adminUrl).port, TENFOLD_DATA: dataFolder }
-  await promisify(execFile)(process.execPath, ['src/cli/main.ts', 'restart'], { cwd: root, env })
-}
-
-async function kill(deployment: TestDeployment, name: string, replica: number): Promise<number> {
-  const pid = pidOf(await statusOf(deployment), name, replica)
-  process.kill(pid, 'SIGKILL')
-  const atMs = monotonicMs()
-  const isBack = (one: Status) => one.name === name && one.replica === replica && one.state === 'ready' && one.pid !== pid
-  while (!(await statusOf(deployment)).some(isBack)) {
-    assert.ok(monotonicMs() - atMs < patienceMs, `${name} ${replica} is not back`)
-    await sleep(20)
-  }
-  return monotonicMs() - atMs
-}
-
 test('several processes under load', async t => {
   const deployment = await startDeployment({ topology })
   t.after(() => deployment.close())

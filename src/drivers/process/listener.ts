@@ -11,13 +11,14 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import net from 'node:net'
-import { fault } from '../../base/errors.ts'
+import { bindFault } from '../../base/bound-socket.ts'
 import { limits } from '../../base/limits.ts'
 import { after, monotonicMs } from '../../base/time.ts'
 
 /** Where a port is answered from. */
 export interface Door {
-  join(child: ChildProcess): Seat
+  /** `port`: where the child says that it listens itself. */
+  join(child: ChildProcess, port?: number): Seat
   close(): void
 }
 
@@ -25,10 +26,12 @@ export interface Door {
 export interface Seat {
   /** True: the child says `listening` when it can be reached. */
   readonly isHeard?: boolean
+  /** The child can be reached when it resolves. */
+  readonly joined?: Promise<void>
   /** It has the connection of this number: the supervisor lets go of its own end. */
   took(id: number): void
-  /** No more connections; what is on the way will be taken. */
-  leave(): void
+  /** No more connections; what is on the way will be taken. Resolves when the child may be told to drain. */
+  leave(graceMs?: number): void | Promise<void>
   /** The child is gone. */
   vacate(): void
 }
@@ -149,10 +152,4 @@ export class Listener implements Door {
     if (best) this.#turn = this.#players.indexOf(best) + 1
     return best
   }
-}
-
-export function bindFault(host: string, port: number, error: NodeJS.ErrnoException): Error {
-  if (error.code === 'EACCES') return fault('USAGE', `port ${port} may not be used by this user: choose one above 1023`)
-  if (error.code === 'EADDRINUSE') return fault('USAGE', `port ${port} is taken on ${host}: stop what listens there, or choose another port`)
-  return fault('USAGE', `port ${port} on ${host} cannot be listened on: ${error.message}`, { cause: error })
 }

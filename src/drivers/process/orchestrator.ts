@@ -2,7 +2,7 @@
  * The orchestrator as child processes of Node on this machine.
  *
  * What a child must do (messages over Node's IPC channel, objects with `type`)
- * - say `ready` when it can take work; or `failed`, with the reason, before it exits instead,
+ * - say `ready` when it can take work, with the port when it listens by itself; or `failed`, with the reason, before it exits instead,
  *   `isHopeless` when another attempt would fail alike.
  * - a spare (spare.ts) may say `learnt` while it loads, to whoever started it.
  * - `connection`, with an id and a socket of which nothing has been read: answer `took` with
@@ -25,7 +25,9 @@ import type { Readable } from 'node:stream'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
+import type { Balancer } from '../../ports/balancer.ts'
 import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
+import { BalancedDoor } from './balanced-door.ts'
 import { Listener } from './listener.ts'
 import type { Door } from './listener.ts'
 import { Replica } from './replica.ts'
@@ -43,7 +45,7 @@ export type SupervisorMessage =
   | { readonly type: 'begin'; readonly env: Readonly<Record<string, string>> }
 /** From the child. */
 export type ChildMessage =
-  | { readonly type: 'ready' }
+  | { readonly type: 'ready'; readonly port?: number | undefined }
   | { readonly type: 'listening' }
   | { readonly type: 'took'; readonly id: number }
   | { readonly type: 'draining' }
@@ -62,6 +64,8 @@ export interface ProcessOrchestratorOptions {
   readonly spares?: Spares
   /** Takes what the children print; without it that goes where this process prints. */
   readonly onOutput?: TakeOutput | undefined
+  /** Gives requests to the processes that are balanced. */
+  readonly balancer?: Balancer | null
   /** False is for negative controls: connections are dealt out however many wait. */
   readonly limitsConnections?: boolean
 }
@@ -81,6 +85,7 @@ class ProcessOrchestrator implements Orchestrator {
   readonly #spares: Spares | undefined
   readonly #onOutput: TakeOutput | undefined
   readonly #limitsConnections: boolean
+  readonly #balancer: Balancer | null
   /** By everything that identifies a process: a changed spec is another one. */
   readonly #replicas = new Map<string, Replica>()
   readonly #leaving = new Set<Replica>()
@@ -94,6 +99,7 @@ class ProcessOrchestrator implements Orchestrator {
     this.#spares = options.spares
     this.#onOutput = options.onOutput
     this.#limitsConnections = options.limitsConnections ?? true
+    this.#balancer = options.balancer ?? null
   }
 
   /** One at a time, in the order of the calls. */
@@ -134,7 +140,7 @@ class ProcessOrchestrator implements Orchestrator {
   }
 
   #start(key: string, { spec, replica }: Place): Replica {
-    const listener = spec.listen && this.#listeners.get(addressOf(spec.listen))
+    const listener = spec.isBalanced && this.#balancer ? new BalancedDoor(this.#balancer, `${spec.name}-${replica}`, this.#log) : spec.listen && this.#listeners.get(addressOf(spec.listen))
     const launch: ReplicaOptions['launch'] = (command, env) => this.#spares?.take(command, env) ?? spawnProcess(this.#nodePath, command, env, this.#onOutput !== undefined)
     const started = new Replica({ spec, replica, listener, launch, log: this.#log, onOutput: this.#onOutput })
     this.#replicas.set(key, started)
@@ -197,5 +203,5 @@ const addressOf = (listen: { readonly host: string; readonly port: number }): st
 
 function keyOf(spec: ProcessSpec, replica: number): string {
   const env = Object.entries(spec.env).sort(([a], [b]) => a < b ? -1 : 1)
-  return JSON.stringify([spec.name, replica, spec.command, env, spec.listen ? addressOf(spec.listen) : null])
+  return JSON.stringify([spec.name, replica, spec.command, env, spec.listen ? addressOf(spec.listen) : null, spec.isBalanced === true])
 }

@@ -85,19 +85,21 @@ export class Replica {
   }
 
   #hear(child: ChildProcess, message: ChildMessage): void {
-    if (message.type === 'ready') this.#joins(child)
+    if (message.type === 'ready') this.#joins(child, message.port)
     if (message.type === 'listening') this.#becameReady()
     if (message.type === 'took') this.#seat?.took(message.id)
     if (message.type === 'failed') [this.#reason, this.#isHopeless] = [message.reason, message.isHopeless === true]
     if (message.type !== 'draining') return
-    this.#seat?.leave()
+    void this.#seat?.leave()
     this.#state = 'draining'
   }
 
-  #joins(child: ChildProcess): void {
+  #joins(child: ChildProcess, port?: number): void {
     if (this.#state !== 'starting') return
-    this.#seat = this.#options.listener?.join(child)
-    if (!this.#seat?.isHeard) this.#becameReady()
+    this.#seat = this.#options.listener?.join(child, port)
+    // What never resolves ends with the time for the start.
+    if (this.#seat?.joined) void this.#seat.joined.then(() => { if (this.#child === child) this.#becameReady() }, () => {})
+    else if (!this.#seat?.isHeard) this.#becameReady()
   }
 
   #becameReady(): void {
@@ -159,14 +161,17 @@ export class Replica {
 
   async #end(graceMs: number, lingerMs?: number): Promise<void> {
     this.#cancel()
-    this.#seat?.leave()
     this.#readiness.reject(fault('DRAINING', `the process ${this.#options.spec.name} was stopped before it was ready`))
     const child = this.#child
     if (child) {
       this.#state = 'draining'
+      const begunMs = monotonicMs()
+      await this.#seat?.leave(graceMs)
+      // What goes on then has the rest.
+      const restMs = Math.max(graceMs - (monotonicMs() - begunMs), 0)
       const gone = new Promise<void>(resolve => { child.once('exit', () => resolve()); child.once('error', () => { if (child.pid === undefined) resolve() }) })
-      if (child.connected) child.send({ type: 'drain', graceMs, lingerMs } satisfies SupervisorMessage, () => {})
-      const cancelKill = after(graceMs + killMarginMs, () => {
+      if (child.connected) child.send({ type: 'drain', graceMs: restMs, lingerMs } satisfies SupervisorMessage, () => {})
+      const cancelKill = after(restMs + killMarginMs, () => {
         this.#options.log.warn({ child: `${this.#options.spec.name}.${this.#options.replica}`, childPid: child.pid }, 'a process did not end in time: killed')
         child.kill('SIGKILL')
       })
