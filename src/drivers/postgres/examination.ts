@@ -1,11 +1,12 @@
 /** What a Postgres and the runtime's tables in it look like from outside, for `tenfold doctor`. Reads only; starts nothing. */
 import { readdir, readFile, realpath } from 'node:fs/promises'
 import path from 'node:path'
-import pg from 'pg'
+import type pg from 'pg'
 import { limits } from '../../base/limits.ts'
 import { monotonicMs, now } from '../../base/time.ts'
 import type { Depth } from '../../ports/bus.ts'
 import { ConsumerStore } from './consumer-store.ts'
+import { PrimaryClient } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 import { postmasterOf } from './server-process.ts'
 
@@ -45,7 +46,7 @@ export async function findServer(dataFolder: string): Promise<{ readonly url: st
 
 /** `consumers`: by name, the messages each reacts to; null for all jobs. */
 export async function inspectPostgres(url: string, consumers: Readonly<Record<string, readonly string[] | null>>): Promise<PostgresFacts> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, statement_timeout: limits.statementTimeoutMs, application_name: 'tenfold doctor' })
+  const client = new PrimaryClient({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, statement_timeout: limits.statementTimeoutMs, application_name: 'tenfold doctor' })
   client.on('error', () => {})
   try {
     await client.connect()

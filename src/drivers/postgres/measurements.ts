@@ -1,11 +1,12 @@
 /** The measurements port on Postgres: its statistics, and its tables of bus and queue, over one connection that is opened anew when it breaks or is too slow. */
-import pg from 'pg'
+import type pg from 'pg'
 import { fault } from '../../base/errors.ts'
 import type { MetricName } from '../../base/metric-table.ts'
 import type { MetricReading, NumberSample } from '../../base/metric-registry.ts'
 import { after } from '../../base/time.ts'
 import type { Measurements } from '../../ports/measurements.ts'
 import { checkpointsText, connectionsText, consumersText, databaseText, queueText, replicasText } from './measurement-texts.ts'
+import { PrimaryClient } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 
 export interface PostgresMeasurementsOptions {
@@ -54,7 +55,7 @@ class PostgresMeasurements implements Measurements {
   async #connected(): Promise<pg.Client> {
     if (this.#closed) throw fault('UNAVAILABLE', 'the measurements are closed')
     if (this.#client) return this.#client
-    const client = new pg.Client({ connectionString: this.#url, application_name: 'tenfold measurements', keepAlive: true })
+    const client = new PrimaryClient({ connectionString: this.#url, application_name: 'tenfold measurements', keepAlive: true })
     const forget = () => { if (this.#client === client) this.#client = null }
     client.on('error', forget).on('end', forget)
     this.#client = client

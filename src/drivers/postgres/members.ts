@@ -34,12 +34,15 @@ const addressOf = (text: string): Address => {
   return { host: text.slice(0, at), port: Number(text.slice(at + 1)) }
 }
 
-/** The same for everything in this process that has the same address; null where there is one server only. */
+/** The same for everything in this process that has the same servers and database; null where there is one server only. */
 export function membersOf(url: string): Members | null {
-  const listed = new URL(url).searchParams.get('members')
+  const { pathname, searchParams } = new URL(url)
+  const listed = searchParams.get('members')
   if (!listed) return null
-  let found = known.get(url)
-  if (!found) known.set(url, found = new Members(url, listed.split(',').map(addressOf)))
+  // Whatever the login.
+  const name = `${listed}${pathname}`
+  let found = known.get(name)
+  if (!found) known.set(name, found = new Members(url, listed.split(',').map(addressOf)))
   return found
 }
 
