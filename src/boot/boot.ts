@@ -129,7 +129,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
     closers.add(() => engine.close())
   }
   const session = new Session({ database, bus, tokens: tokenCodec(options.secret) })
-  const invalidation = cache && new Invalidation({ cache, broadcast, log })
+  const invalidation = cache && new Invalidation({ cache, broadcast, log, onForget: () => session.forget() })
   if (invalidation) closers.add(invalidation.listen())
   const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps, singleFlight: options.singleFlight })
   const statistics = new Statistics(metrics)

@@ -88,6 +88,7 @@ export class Members {
     if (timeline <= this.#timeline) return
     this.#timeline = timeline
     this.#primary = null
+    for (const one of this.bound) one.cut()
     void this.#seek().catch(() => {})
   }
 
