@@ -149,7 +149,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   }
   return {
     url: listening?.url ?? null, engines, limiter, statistics, metrics, tracer, invoke: call => invoke(dispatcher, call),
-    flushCache: async () => { await cache?.clear(); return cache !== null },
+    flushCache: async () => { session.forget(); await cache?.clear(); return cache !== null },
     take: connection => listening ? listening.take(connection) : connection.destroy(),
     stop: lingerMs => stopping ??= stop(lingerMs),
   }

@@ -6,6 +6,7 @@ import { limits } from '../../base/limits.ts'
 import { monotonicMs, now } from '../../base/time.ts'
 import type { Depth } from '../../ports/bus.ts'
 import { ConsumerStore } from './consumer-store.ts'
+import { memberFolder, readGroupState } from './group-state.ts'
 import { PrimaryClient } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 import { postmasterOf } from './server-process.ts'
@@ -35,9 +36,10 @@ export interface RuntimeFacts {
   readonly jobs: { readonly due: number; readonly oldestAgeMs: number }
 }
 
-/** The embedded server that runs on this data folder, or null. */
+/** The embedded server that runs on this data folder, of several the primary, or null. */
 export async function findServer(dataFolder: string): Promise<{ readonly url: string; readonly pid: number; readonly port: number } | null> {
-  const folder = await realpath(path.join(dataFolder, 'postgres')).catch(() => null)
+  const { primary } = await readGroupState(dataFolder)
+  const folder = await realpath(path.join(memberFolder(dataFolder, primary), 'postgres')).catch(() => null)
   const running = folder === null ? null : await postmasterOf(path.join(folder, 'cluster'))
   if (folder === null || running === null) return null
   const password = (await readFile(path.join(folder, 'postgres.password'), 'utf8')).trim()

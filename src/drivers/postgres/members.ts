@@ -10,6 +10,7 @@
  */
 import net from 'node:net'
 import pg from 'pg'
+import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import { after, monotonicMs, sleep } from '../../base/time.ts'
 import { ofRuntime } from './attribution.ts'
@@ -27,6 +28,23 @@ export function urlOfMembers(url: string, members: readonly { readonly host?: st
   const whole = new URL(url)
   whole.searchParams.set('members', members.map(({ host = whole.hostname, port }) => `${host}:${port}`).join(','))
   return whole.href
+}
+
+/** One url of several: each may name several servers, as libpq has it. Refuses logins that differ, since a process has one. */
+export function urlOfAll(urls: readonly string[]): string {
+  if (urls.length === 1 && !urls[0]!.includes(',')) return urls[0]!
+  const parts = urls.map(url => {
+    const found = /^(postgres(?:ql)?:\/\/(?:[^@/]*@)?)([^/?]+)(.*)$/s.exec(url)
+    if (!found) throw fault('USAGE', `the address of one of several database servers is not a url: write postgres://user:password@host:port/database`)
+    const [, login, hosts, rest] = found as unknown as [string, string, string, string]
+    return { login, hosts: hosts.split(',').map(host => /:\d+$/.test(host) ? host : `${host}:5432`), rest }
+  })
+  const [first] = parts as [typeof parts[number], ...typeof parts]
+  const hosts = [...new Set(parts.flatMap(part => part.hosts))]
+  const url = `${first.login}${hosts[0]}${first.rest}`
+  const [databases, logins] = [new Set(parts.map(({ rest }) => rest.split('?')[0])), new Set(parts.map(({ login }) => login))]
+  if (databases.size > 1 || logins.size > 1) throw fault('USAGE', `the servers of a database are named with different ${logins.size > 1 ? 'logins' : 'databases'}: they are copies of each other, so name the same`)
+  return hosts.length === 1 ? url : urlOfMembers(url, hosts.map(addressOf))
 }
 
 const addressOf = (text: string): Address => {
