@@ -69,6 +69,8 @@ export interface BootOptions {
   readonly acknowledgeAfterCommit?: boolean
   /** False: kept answers are given without looking at what a session has seen. For negative controls. */
   readonly cacheStamps?: boolean
+  /** False: any replica is read, whatever a session has seen. For negative controls. */
+  readonly awaitsReplicas?: boolean
   /** False: calls leave no traces. */
   readonly tracing?: boolean
   /** False: everyone who asks for what is not kept reads it. For negative controls. */
@@ -128,7 +130,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
     await engine.open()
     closers.add(() => engine.close())
   }
-  const session = new Session({ database, bus, tokens: tokenCodec(options.secret) })
+  const session = new Session({ database, bus, tokens: tokenCodec(options.secret), awaitsReplicas: options.awaitsReplicas })
   const invalidation = cache && new Invalidation({ cache, broadcast, log, onForget: () => session.forget() })
   if (invalidation) closers.add(invalidation.listen())
   const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps, singleFlight: options.singleFlight })

@@ -7,7 +7,7 @@ import type { Application } from '../model/app.ts'
 import { checkApplication, manifestOf } from '../model/manifest.ts'
 import type { ServiceSchema } from '../ports/database.ts'
 import type { ProcessState } from '../ports/orchestrator.ts'
-import { checkTopology } from '../topology/plan.ts'
+import { checkTopology, replicaCountOf } from '../topology/plan.ts'
 import type { FromEnvironment, Topology } from '../topology/topology.ts'
 import { examineDatabase } from './database-examination.ts'
 import { givenUrl } from './database.ts'
@@ -102,7 +102,7 @@ async function examineEngine({ app, topology, schemas }: Subject, dataFolder: st
     url = givenUrl(port.url, port.replicaUrls)
   }
   return inspectPostgres(url, consumersOf(app)).then(
-    facts => examineDatabase(facts, schemas, isServing),
+    facts => examineDatabase(facts, schemas, isServing, replicaCountOf(port)),
     (error: Error) => [database('Postgres', `cannot be asked within ${limits.connectTimeoutMs} ms`, { mend: `${(error.cause as Error | undefined)?.message ?? error.message}: see that it runs and takes connections` })])
 }
 

@@ -17,6 +17,8 @@ export interface SessionOptions {
   readonly database: Database
   readonly bus: Bus
   readonly tokens: TokenCodec
+  /** False is the negative control of the consistency test: any replica is read, whatever the session has seen. */
+  readonly awaitsReplicas?: boolean
 }
 
 /** A token that still counts, as it came and as it was read. */
@@ -114,12 +116,13 @@ export class Session {
   /** Where a query reads. At once, unless a replica has to be waited for or more must be known before one may be asked. */
   reading(service: string, options: ReadingOptions): Reading | Promise<Reading> {
     const { session, reads, readsAt: server, isKept } = options
-    const after = [...session?.token.positions ?? [], ...isKept && this.#covered ? [this.#covered.at] : []]
+    const awaits = this.#options.awaitsReplicas !== false
+    const after = awaits ? [...session?.token.positions ?? [], ...isKept && this.#covered ? [this.#covered.at] : []] : []
     const reader = this.#options.database.reader(service, { after, server })
     if (!(reader instanceof Promise) && reader.shows === null) return new Reading(reader, this)
     this.#usesReplicas = true
     const isUncovered = isKept && this.#forgotten > (this.#covered?.forgotten ?? 0)
-    if (isUncovered || (session !== null && reads.length > 0)) return this.#informed(service, options, after)
+    if (awaits && (isUncovered || (session !== null && reads.length > 0))) return this.#informed(service, options, after)
     return reader instanceof Promise ? reader.then(one => new Reading(one, this)) : new Reading(reader, this)
   }
 

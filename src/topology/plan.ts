@@ -101,7 +101,7 @@ export function checkTopology(app: Application, topology: Topology): string[] {
 }
 
 /** Those that the topology names; a url from the environment may name more. */
-const replicaCountOf = (database: DatabaseTopology): number => ('embedded' in database ? database.replicas : database.replicaUrls?.length) ?? 0
+export const replicaCountOf = (database: DatabaseTopology): number => ('embedded' in database ? database.replicas : database.replicaUrls?.length) ?? 0
 
 const replicasMax = 8
 

@@ -21,8 +21,18 @@ export interface PostgresFacts {
   readonly oldestTransaction: { readonly pid: number; readonly ageMs: number } | null
   /** How far its clock is ahead of ours, and how exact that is. */
   readonly clock: { readonly aheadMs: number; readonly exactMs: number }
+  readonly replication: ReplicationFacts
   /** Null before the first migration. */
   readonly runtime: RuntimeFacts | null
+}
+
+export interface ReplicationFacts {
+  /** Those that follow, with the log they have not replayed. */
+  readonly following: readonly { readonly name: string; readonly lagBytes: number; readonly confirms: boolean }[]
+  /** `synchronous_standby_names`. */
+  readonly guard: string
+  /** Slots that nobody reads from keep the log for somebody who may be gone. */
+  readonly idleSlots: readonly string[]
 }
 
 export interface RuntimeFacts {
@@ -52,7 +62,7 @@ export async function inspectPostgres(url: string, consumers: Readonly<Record<st
   client.on('error', () => {})
   try {
     await client.connect()
-    return { ...await serverFacts(client), clock: await clockFacts(client), runtime: await runtimeFacts(client, consumers) }
+    return { ...await serverFacts(client), clock: await clockFacts(client), replication: await replicationFacts(client), runtime: await runtimeFacts(client, consumers) }
   } catch (error) {
     throw refusalOf(error)
   } finally {
@@ -62,7 +72,7 @@ export async function inspectPostgres(url: string, consumers: Readonly<Record<st
 
 interface ServerRow extends Record<string, string> { readonly version: string }
 
-async function serverFacts(client: pg.Client): Promise<Omit<PostgresFacts, 'clock' | 'runtime'>> {
+async function serverFacts(client: pg.Client): Promise<Omit<PostgresFacts, 'clock' | 'runtime' | 'replication'>> {
   const { rows: [row] } = await client.query<ServerRow>(`
     SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number, current_setting('fsync') AS fsync,
       current_setting('synchronous_commit') AS synchronous_commit, current_setting('full_page_writes') AS full_page_writes,
@@ -77,6 +87,15 @@ async function serverFacts(client: pg.Client): Promise<Omit<PostgresFacts, 'cloc
     connections: { used: Number(used), max: Number(max) },
     oldestTransaction: oldest ? { pid: oldest.pid, ageMs: oldest.age_ms } : null,
   }
+}
+
+async function replicationFacts(client: pg.Client): Promise<ReplicationFacts> {
+  const { rows: following } = await client.query<{ name: string; lag: number; confirms: boolean }>(`
+    SELECT application_name AS name, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::float8 AS lag, sync_state IN ('sync', 'quorum') AS confirms
+    FROM pg_stat_replication WHERE state = 'streaming' ORDER BY application_name`)
+  const { rows: slots } = await client.query<{ name: string }>('SELECT slot_name AS name FROM pg_replication_slots WHERE NOT active ORDER BY slot_name')
+  const { rows: [row] } = await client.query<{ guard: string }>(`SELECT current_setting('synchronous_standby_names') AS guard`)
+  return { following: following.map(({ name, lag, confirms }) => ({ name, lagBytes: lag, confirms })), guard: row!.guard, idleSlots: slots.map(({ name }) => name) }
 }
 
 async function clockFacts(client: pg.Client): Promise<PostgresFacts['clock']> {

@@ -10,12 +10,14 @@ import { Connections } from './connection.ts'
 import type { ConnectionOptions } from './connection.ts'
 import { parseLsn, shard } from './log-position.ts'
 import { textOf, urlAt } from './members.ts'
-import type { Address } from './members.ts'
+import type { Address, Members } from './members.ts'
 
-/** Without the right to see it (pg_read_all_stats) the timeline is hidden, and believed to be that of the primary. */
+/** Without the right to see it (pg_read_all_stats) the timeline of a replica is hidden, and believed to be that of the primary. */
 const lookText = ofRuntime('replica', `
   SELECT pg_is_in_recovery() AS standby, pg_last_wal_replay_lsn()::text AS replayed,
-    (SELECT CASE WHEN status = 'streaming' THEN received_tli WHEN status IS NULL THEN 0 END FROM pg_stat_wal_receiver) AS timeline`)
+    CASE WHEN pg_is_in_recovery()
+      THEN (SELECT CASE WHEN status = 'streaming' THEN received_tli WHEN status IS NULL THEN 0 END FROM pg_stat_wal_receiver)
+      ELSE ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int END AS timeline`)
 /**
  * What is being replayed shows before it is counted as replayed, so that what was shown may
  * lie a record beyond that; at most all that has been received. Nothing is under way in a pause.
@@ -55,17 +57,19 @@ export class Replica {
     await this.#connections.close()
   }
 
-  /** Asks how far it is; who asks meanwhile waits for the same answer. `timelineNow` is that of the primary. */
-  look(timelineNow: number): Promise<void> {
-    return this.#looking ??= this.#look(timelineNow).catch(() => this.lose()).finally(() => { this.#looking = undefined })
+  /** Asks how far it is; who asks meanwhile waits for the same answer. */
+  look(members: Members): Promise<void> {
+    return this.#looking ??= this.#look(members).catch(() => this.lose()).finally(() => { this.#looking = undefined })
   }
 
-  async #look(timelineNow: number): Promise<void> {
+  async #look(members: Members): Promise<void> {
     const client = await this.#connected()
     const { rows: [row] } = await client.query<LookRow>({ name: 'tenfold_look', text: lookText })
     const { standby, replayed, timeline } = row!
     // While it receives nothing it stays on the timeline it was seen on.
-    if (timeline !== null) this.timeline = timeline === 0 ? timelineNow : timeline
+    if (timeline !== null) this.timeline = timeline === 0 ? members.timeline : timeline
+    // Somebody has promoted it: the primary that is known here has been replaced.
+    if (!standby) members.require(this.timeline)
     this.replayed = replayed === null ? -1n : parseLsn(replayed)
     this.isStandby = standby
   }

@@ -5,10 +5,10 @@
  * So a replica that hears nothing any more is found out, and an idle primary makes nobody late.
  */
 import { limits } from '../../base/limits.ts'
+import type { Counter } from '../../base/metric-registry.ts'
 import { every, monotonicMs, sleep } from '../../base/time.ts'
 import type { Database, Position, Reader, ReadWish, Result, Statement } from '../../ports/database.ts'
 import type { ConnectionOptions } from './connection.ts'
-import { textOf } from './members.ts'
 import type { Members } from './members.ts'
 import { isConnectionLoss } from './refusal.ts'
 import { Replica } from './replica.ts'
@@ -33,10 +33,13 @@ export class Replicas {
   #sampling: Promise<void> | undefined
   #stop = () => {}
   #turn = 0
+  readonly #counts: { readonly replica: Counter; readonly primary: Counter } | null
 
   constructor(options: ConnectionOptions, members: Members, primary: Pick<Database, 'position'>) {
     this.#members = members
     this.#primary = primary
+    const counter = (server: string) => options.metrics!.counter('tenfold_database_readers_total', server)
+    this.#counts = options.metrics ? { replica: counter('replica'), primary: counter('primary') } : null
     this.#all = members.addresses.map(address => new Replica(options, address))
   }
 
@@ -53,7 +56,7 @@ export class Replicas {
   /** Samples the primary and asks every replica, without waiting for those that take long. */
   async look(): Promise<void> {
     this.#sampling ??= this.#sample().finally(() => { this.#sampling = undefined })
-    await Promise.race([Promise.all([this.#sampling, ...this.#all.map(replica => replica.look(this.#members.timeline))]), sleep(sampleMs)])
+    await Promise.race([Promise.all([this.#sampling, ...this.#all.map(replica => replica.look(this.#members))]), sleep(sampleMs)])
   }
 
   /** A primary that does not answer is sought anew: another may have taken its place. */
@@ -96,8 +99,8 @@ export class Replicas {
     this.require(after)
     const usable = this.#all.filter(replica => this.#isUsable(replica) && (server === undefined || replica.server === server))
     const reached = usable.filter(replica => replica.reaches(after))
-    if (reached.length > 0) return new ReplicaReader(this.#idlest(reached), primary)
-    return usable.length > 0 ? this.#await(usable, after, primary) : primary
+    if (reached.length > 0) return this.#at(this.#idlest(reached), primary)
+    return usable.length > 0 ? this.#await(usable, after, primary) : this.#atPrimary(primary)
   }
 
   /** The one with the fewest statements under way, in turn where they are equal. */
@@ -111,17 +114,22 @@ export class Replicas {
   async #await(usable: readonly Replica[], after: readonly Position[], primary: PrimaryReading): Promise<Reader> {
     const deadlineMs = monotonicMs() + limits.replicaWaitMs
     while (monotonicMs() < deadlineMs) {
-      await Promise.race([Promise.all(usable.map(replica => replica.look(this.#members.timeline))), sleep(deadlineMs - monotonicMs())])
+      await Promise.race([Promise.all(usable.map(replica => replica.look(this.#members))), sleep(deadlineMs - monotonicMs())])
       const reached = usable.filter(replica => this.#isUsable(replica) && replica.reaches(after))
-      if (reached.length > 0) return new ReplicaReader(this.#idlest(reached), primary)
+      if (reached.length > 0) return this.#at(this.#idlest(reached), primary)
       await sleep(pollMs)
     }
-    return primary
+    return this.#atPrimary(primary)
   }
 
-  /** For measurements: by the address of each. */
-  get lags(): ReadonlyMap<string, number> {
-    return new Map(this.#all.filter(replica => replica.isStandby).map(replica => [textOf(replica.address), this.lagMsOf(replica)]))
+  #at(replica: Replica, primary: PrimaryReading): Reader {
+    this.#counts?.replica.add()
+    return new ReplicaReader(replica, primary)
+  }
+
+  #atPrimary(primary: PrimaryReading): Reader {
+    this.#counts?.primary.add()
+    return primary
   }
 }
 
