@@ -8,6 +8,7 @@
  *     yes ─▶ write down the next primary and epoch ─▶ promote the one with most of the log
  *            ─▶ the others follow it ─▶ the old one is made anew, as a replica
  */
+import pg from 'pg'
 import { every, monotonicMs, sleep } from '../../base/time.ts'
 import { readGroupState, writeGroupState } from './group-state.ts'
 import type { GroupState } from './group-state.ts'
@@ -22,6 +23,8 @@ export interface PostgresGroupOptions extends MemberOptions {
   readonly synchronous: number
   /** 'always' promotes also where acknowledged writes may be missing: for negative controls. */
   readonly promotes?: 'safely' | 'always'
+  /** How long a replica may not follow before it is made anew. */
+  readonly attachMs?: number
 }
 
 export interface PostgresGroup {
@@ -40,9 +43,12 @@ export interface PostgresGroup {
 
 const tendMs = 500
 const attachMs = 15_000
-/** A primary that has not answered for so long is held for dead, and made so. */
-const silenceMs = 5_000
+/** A primary that has not answered for so long, and so often, is held for dead, and made so: the machine may only be busy. */
+const silenceMs = 8_000
+const silencesMax = 4
 const electionMs = 3_000
+/** A replica that did not start so often is made anew. */
+const startsMax = 2
 const restartPauseMs = 500
 
 export async function startPostgresGroup(options: PostgresGroupOptions): Promise<PostgresGroup> {
@@ -68,8 +74,11 @@ class Group implements PostgresGroup {
   #guard: Guard = { count: 0, names: [] }
   #unwatch = () => {}
   #answeredAtMs = monotonicMs()
+  #silences = 0
   /** Since when a replica has not followed, by its index. */
   readonly #astrayAtMs = new Map<number, number>()
+  /** How often a replica has not started: its log may have gone another way than that of the primary. */
+  readonly #failures = new Map<Member, number>()
   readonly #mending = new Map<Member, Promise<void>>()
   /** One thing at a time: tending, or a failover. */
   #working: Promise<void> = Promise.resolve()
@@ -106,12 +115,15 @@ class Group implements PostgresGroup {
 
   async #startReplica(member: Member): Promise<void> {
     const primary = this.#primary.addressWith(this.#password)
-    if (!member.isMade || !await member.isStandby()) await member.make(primary)
+    const failures = this.#failures.get(member) ?? 0
+    if (!member.isMade || !await member.isStandby() || failures >= startsMax) await member.make(primary)
     else {
       await this.#primary.makeSlots([member.name])
       await member.writeRole({ is: 'replica', name: member.name, of: primary })
     }
+    this.#failures.set(member, failures + 1)
     await member.start('replica')
+    this.#failures.delete(member)
     // One that was adopted has read its role when it started.
     await member.take({ is: 'replica', name: member.name, of: primary })
     this.#astrayAtMs.set(member.index, monotonicMs())
@@ -146,12 +158,16 @@ class Group implements PostgresGroup {
 
   async #tend(): Promise<void> {
     if (this.#primary.server?.pid == null) return this.#lost()
-    const followers = await this.#primary.followers().catch(() => null)
+    const followers = await this.#primary.followers().catch((error: unknown) => error instanceof pg.DatabaseError ? 'it refuses' : null)
     if (followers === null) {
-      if (this.#guard.count > 0 && monotonicMs() - this.#answeredAtMs > silenceMs) await this.#lost()
+      this.#silences++
+      if (this.#guard.count > 0 && this.#silences >= silencesMax && monotonicMs() - this.#answeredAtMs > silenceMs) await this.#lost()
       return
     }
+    this.#silences = 0
     this.#answeredAtMs = monotonicMs()
+    // For instance while it starts, or has no connection left: that is an answer too.
+    if (followers === 'it refuses') return
     // A promotion that was cut short.
     if (await this.#primary.isStandby()) await this.#primary.promote(this.#guard, this.#others.map(member => member.name))
     for (const member of this.#others) {
@@ -166,7 +182,7 @@ class Group implements PostgresGroup {
     const sinceMs = this.#astrayAtMs.get(member.index)
     if (sinceMs === undefined) this.#astrayAtMs.set(member.index, monotonicMs())
     const isRunning = member.server !== null && member.isMade && await member.isStandby()
-    if (isRunning && monotonicMs() - (sinceMs ?? Infinity) < attachMs) return
+    if (isRunning && monotonicMs() - (sinceMs ?? Infinity) < (this.#options.attachMs ?? attachMs)) return
     if (isRunning && sinceMs === undefined) return
     const mending = this.#mend(member, isRunning)
       .catch((error: unknown) => { if (!this.#stopping.signal.aborted) this.#options.log.error({ err: error, replica: member.name }, 'a replica could not be mended; trying again') })
