@@ -99,7 +99,7 @@ export interface Position {
 export interface Reader extends Session {
   /** Which of several servers it is. */
   readonly server: string
-  /** Everything committed up to here shows, and was known to before the first statement. Null: whatever has been acknowledged. */
+  /** Everything committed up to here shows, and was known to before the first statement. Null where there is one server: whatever has been acknowledged shows. */
   readonly shows: Position | null
   /** The owner of a claimed value, or null. */
   claimed(scope: string, value: string): Promise<string | null>

@@ -155,7 +155,7 @@ export class QueryCache {
     // Kept also when nobody was heard meanwhile? No: what was missed would never be forgotten.
     if (invalidation.isCoherent && ttlMs > 0) await cache.set({ key, value, note, generation, ttlMs: ttlMs + (refusal ? 0 : freshness.staleMs ?? 0) })
     const kept = { key, value, note }
-    if (reading.isBehind) this.#readings.set(kept, reading)
+    if (reading.isOneOfSeveral) this.#readings.set(kept, reading)
     return kept
   }
 }

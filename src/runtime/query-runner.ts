@@ -36,7 +36,7 @@ export class QueryRunner {
     const reading = chosen instanceof Promise ? await chosen : chosen
     const output = await this.#read(intent, call, input, user, deadline, span, reading)
     // Who calls from within goes on with the token it has.
-    const moves = session && call.metadata.depth === 0 && (cache || reading.isBehind)
+    const moves = session && call.metadata.depth === 0 && (cache || reading.isOneOfSeveral)
     return { output, kept: null, token: moves ? this.#options.session.tokenAfterRead(session, await reading.shown()) : call.metadata.token }
   }
 

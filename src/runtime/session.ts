@@ -9,6 +9,7 @@ import { limits } from '../base/limits.ts'
 import { monotonicMs, now } from '../base/time.ts'
 import type { Projection } from '../model/projection.ts'
 import type { Bus } from '../ports/bus.ts'
+import { primaryServer } from '../ports/database.ts'
 import type { Database, Position, Reader } from '../ports/database.ts'
 import { isLiving, isNewer, mergeTokens } from './token.ts'
 import type { Token, TokenCodec } from './token.ts'
@@ -37,10 +38,10 @@ export class Reading {
   }
 
   /** True when the session's token moves on with what it read: another server may be behind. */
-  get isBehind(): boolean { return this.reader.shows !== null }
+  get isOneOfSeveral(): boolean { return this.reader.shows !== null }
 
   /** A position that covers everything it has been shown. */
-  shown(): Promise<Position> { return this.isBehind && !this.called ? this.reader.shown() : this.#session.position() }
+  shown(): Promise<Position> { return this.reader.server !== primaryServer && !this.called ? this.reader.shown() : this.#session.position() }
 }
 
 export interface ReadingOptions {
@@ -121,6 +122,7 @@ export class Session {
     const reader = this.#options.database.reader(service, { after, server })
     if (!(reader instanceof Promise) && reader.shows === null) return new Reading(reader, this)
     this.#usesReplicas = true
+    if (!(reader instanceof Promise) && reader.server === primaryServer) return new Reading(reader, this)
     const isUncovered = isKept && this.#forgotten > (this.#covered?.forgotten ?? 0)
     if (awaits && (isUncovered || (session !== null && reads.length > 0))) return this.#informed(service, options, after)
     return reader instanceof Promise ? reader.then(one => new Reading(one, this)) : new Reading(reader, this)

@@ -21,7 +21,7 @@ import { readPage } from '../support/metric-page.ts'
 import { run } from '../support/postgres-group.ts'
 
 const isSoak = process.env.TENFOLD_SOAK === '1'
-const operations = isSoak ? 60_000 : 4_000
+const operations = isSoak ? 60_000 : 2_000
 const timeout = 600_000
 
 async function deployRegister(t: { after(close: () => Promise<void>): void }, cache: unknown, env: Record<string, string> = {}): Promise<TestDeployment> {
@@ -66,6 +66,7 @@ for (const [name, cache] of [['without kept answers', { driver: 'none' }], ['wit
     const page = await readPage(deployment.adminUrl)
     const [replica, primary] = ['replica', 'primary'].map(server => page.total('tenfold_database_readers_total', { server }))
     t.diagnostic(`${outcome.operations} operations; ${replica} queries read on a replica, ${primary} on the primary`)
+    for (const one of [...outcome.violations.slice(0, 5), ...outcome.failures.slice(0, 5)]) t.diagnostic(one)
     assert.deepEqual({ violations: outcome.violations.slice(0, 5), failures: outcome.failures.slice(0, 5) }, { violations: [], failures: [] })
     assert.ok(replica! > 0, 'replicas were in use')
   })

@@ -32,6 +32,10 @@ const notifyDelayMs = 5
 /** NOTIFY carries less than 8,000 bytes; without names everybody looks. */
 const notifyCharactersMax = 1_900
 const notifyText = ofRuntime('outbox', `SELECT pg_notify('tenfold_outbox', $1)`)
+/** The id goes in the moment in which the commit shows. */
+const committingText = ofRuntime('committing', `
+  SELECT pid || ' ' || backend_xid AS transaction FROM pg_stat_activity
+  WHERE backend_xid IS NOT NULL AND (wait_event = 'SyncRep' OR query ~* '^\\s*(commit|end)\\M')`)
 const pruneBatchRows = 1_000
 /** Of the oldest rows only those that every consumer has read: one that was away finds everything. */
 const pruneOutboxText = ofRuntime('prune', `
@@ -62,7 +66,7 @@ class Driver implements PostgresDatabase {
     this.#options = options
     this.#connections = new Connections(options)
     const members = membersOf(options.url)
-    this.#replicas = members && new Replicas(options, members, this)
+    this.#replicas = members && new Replicas(options, members, { position: () => this.position(), committing: () => this.#committing() })
   }
 
   readonly onAppended = (callback: (names: ReadonlySet<string>) => void): (() => void) => {
@@ -102,7 +106,8 @@ class Driver implements PostgresDatabase {
   reader(service: string, wish: ReadWish): Reader | Promise<Reader> {
     let reader = this.#readers.get(service)
     if (!reader) this.#readers.set(service, reader = new PrimaryReader(this, service))
-    return this.#replicas && wish.server !== primaryServer ? this.#replicas.choose(wish, reader) : reader
+    if (!this.#replicas) return reader
+    return wish.server === primaryServer ? this.#replicas.here(reader) : this.#replicas.choose(wish, reader)
   }
 
   /** Callers of the same moment share one statement, which starts after all of them called. */
@@ -118,6 +123,11 @@ class Driver implements PostgresDatabase {
   async #readPosition(): Promise<Position> {
     const { rows } = await this.#count(() => this.#connections.owner.query<PositionRow>({ name: 'tenfold_position', text: positionText }))
     return toPosition(rows[0]!)
+  }
+
+  async #committing(): Promise<readonly string[]> {
+    const { rows } = await this.#count(() => this.#connections.owner.query<{ transaction: string }>({ name: 'tenfold_committing', text: committingText }))
+    return rows.map(({ transaction }) => transaction)
   }
 
   async prune(): Promise<number> {

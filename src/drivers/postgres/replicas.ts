@@ -4,16 +4,20 @@
  * primary, sampled here: what a replica lacks, it has lacked since the first sample beyond it.
  * So a replica that hears nothing any more is found out, and an idle primary makes nobody late.
  */
+import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Counter } from '../../base/metric-registry.ts'
 import { every, monotonicMs, sleep } from '../../base/time.ts'
-import type { Database, Position, Reader, ReadWish, Result, Statement } from '../../ports/database.ts'
+import type { Position, Reader, ReadWish, Result, Statement } from '../../ports/database.ts'
 import type { ConnectionOptions } from './connection.ts'
+import { shard } from './log-position.ts'
 import type { Members } from './members.ts'
 import { isConnectionLoss } from './refusal.ts'
 import { Replica } from './replica.ts'
 import { claimOwner } from './transaction.ts'
 
+const nowhere: Position = { shard, timeline: 0, lsn: -1n }
+const isBehind = (one: Position, other: Position) => one.timeline < other.timeline || (one.timeline === other.timeline && one.lsn < other.lsn)
 const sampleMs = 100
 const pollMs = 1
 /** A primary that has not told its position for so long may have been replaced. */
@@ -23,19 +27,28 @@ const conflictCodes = new Set(['40001', '40P01', '57P01', '57P02', '57P03', '250
 
 interface Sample { readonly atMs: number; readonly timeline: number; readonly lsn: bigint }
 
+export interface PrimaryState {
+  position(): Promise<Position>
+  /** The transactions that are at their COMMIT: what is on disk, and on a replica perhaps, shows on the primary when they have left it. */
+  committing(): Promise<readonly string[]>
+}
+
 export class Replicas {
   readonly #members: Members
-  readonly #primary: Pick<Database, 'position'>
+  readonly #primary: PrimaryState
   readonly #all: readonly Replica[]
   #samples: Sample[] = []
   /** Where the primary's timeline was first seen: a replica that is beyond it is on that timeline. */
   #start: Position | null = null
+  /** Everything at or below shows on the primary too. */
+  #settledAt: Position | null = null
+  #nextSettled: Promise<void> | undefined
   #sampling: Promise<void> | undefined
   #stop = () => {}
   #turn = 0
   readonly #counts: { readonly replica: Counter; readonly primary: Counter } | null
 
-  constructor(options: ConnectionOptions, members: Members, primary: Pick<Database, 'position'>) {
+  constructor(options: ConnectionOptions, members: Members, primary: PrimaryState) {
     this.#members = members
     this.#primary = primary
     const counter = (server: string) => options.metrics!.counter('tenfold_database_readers_total', server)
@@ -62,7 +75,12 @@ export class Replicas {
   /** A primary that does not answer is sought anew: another may have taken its place. */
   async #sample(): Promise<void> {
     const position = await Promise.race([this.#primary.position().catch(() => null), sleep(silenceMs).then(() => null)])
-    if (position) return this.#learn(position)
+    if (position) {
+      this.#learn(position)
+      // Not waited for: a commit may take as long as its replicas do.
+      this.#settled().then(() => { if (!this.#settledAt || isBehind(this.#settledAt, position)) this.#settledAt = position }, () => {})
+      return
+    }
     this.#members.lose(this.#members.primary)
     await this.#members.find().catch(() => {})
   }
@@ -100,7 +118,7 @@ export class Replicas {
     const usable = this.#all.filter(replica => this.#isUsable(replica) && (server === undefined || replica.server === server))
     const reached = usable.filter(replica => replica.reaches(after))
     if (reached.length > 0) return this.#at(this.#idlest(reached), primary)
-    return usable.length > 0 ? this.#await(usable, after, primary) : this.#atPrimary(primary)
+    return usable.length > 0 ? this.#await(usable, after, primary) : this.#atPrimary(primary, after)
   }
 
   /** The one with the fewest statements under way, in turn where they are equal. */
@@ -119,7 +137,7 @@ export class Replicas {
       if (reached.length > 0) return this.#at(this.#idlest(reached), primary)
       await sleep(pollMs)
     }
-    return this.#atPrimary(primary)
+    return this.#atPrimary(primary, after)
   }
 
   #at(replica: Replica, primary: PrimaryReading): Reader {
@@ -127,9 +145,37 @@ export class Replicas {
     return new ReplicaReader(replica, primary)
   }
 
-  #atPrimary(primary: PrimaryReading): Reader {
+  /** A replica may have shown a commit to this session that does not show here yet. */
+  #atPrimary(primary: PrimaryReading, after: readonly Position[]): Reader | Promise<Reader> {
     this.#counts?.primary.add()
-    return primary
+    return after.length === 0 ? this.here(primary) : this.#settled().then(() => this.here(primary))
+  }
+
+  /** The primary, and what is sure to show there. */
+  here(primary: PrimaryReading): Reader {
+    return {
+      server: primary.server, shows: this.#settledAt ?? nowhere,
+      query: statement => primary.query(statement), claimed: (scope, value) => primary.claimed(scope, value), shown: () => primary.shown(),
+    }
+  }
+
+  /** Resolves when everything that was committed to disk before the call shows on the primary; callers of the same moment wait together. */
+  #settled(): Promise<void> {
+    return this.#nextSettled ??= new Promise((resolve, reject) => setImmediate(() => {
+      this.#nextSettled = undefined
+      this.#settle().then(resolve, reject)
+    }))
+  }
+
+  async #settle(): Promise<void> {
+    const deadlineMs = monotonicMs() + limits.projectionWaitMs
+    let pending = await this.#primary.committing()
+    while (pending.length > 0) {
+      if (monotonicMs() > deadlineMs) throw fault('PROJECTION_BEHIND', `a commit has waited for its replicas for ${limits.projectionWaitMs} ms`, { retryAfterMs: 1_000 })
+      await sleep(pollMs)
+      const now = new Set(await this.#primary.committing())
+      pending = pending.filter(one => now.has(one))
+    }
   }
 }
 
