@@ -24,6 +24,7 @@ const soaked = [
   'test/crash/*.test.ts',
   'test/hostile.test.ts',
   'test/overload/*.test.ts',
+  'test/replicas/*.test.ts',
   'test/scaling/scaling.test.ts',
 ]
 const patterns = isSoak ? soaked : ['test/**/*.test.ts', 'examples/*/**/*.test.ts']

@@ -56,6 +56,8 @@ export const limits = {
 
   /** Consistency (data.md §3.6, DESIGN.md I5). */
   replicaWaitMs: 50,
+  /** A replica that has lacked something for longer is not read from. */
+  replicaLagMaxMs: 1_000,
   projectionWaitMs: 2_000,
   tokenLifeMs: 10_000,
 

@@ -54,6 +54,7 @@ const processes = {
   tenfold_cache_bytes: { type: 'gauge', of: 'process', labels: [], help: 'Bytes of the answers that are kept.' },
   tenfold_cache_limit_bytes: { type: 'gauge', of: 'process', labels: [], help: 'Bytes that kept answers may take.' },
   tenfold_cache_entries: { type: 'gauge', of: 'process', labels: [], help: 'Answers that are kept.' },
+  tenfold_database_readers_total: { type: 'counter', of: 'process', labels: ['server'], help: 'Runs of queries by where they read, of a database with replicas: replica, primary (none showed what was wanted in time), nested ones with whoever called them.' },
   tenfold_cache_evictions_total: { type: 'counter', of: 'process', labels: [], help: 'Kept answers that had to make room.' },
 } as const satisfies Record<string, MetricEntry>
 
@@ -86,6 +87,9 @@ const engines = {
   tenfold_postgres_checkpoints_total: { type: 'counter', of: 'engine', labels: ['cause'], help: 'Checkpoints, timed or requested.' },
   tenfold_postgres_oldest_transaction_seconds: { type: 'gauge', of: 'engine', labels: [], help: 'Age of the oldest transaction that runs; what is older than it waits on the bus.' },
   tenfold_postgres_replication_lag_bytes: { type: 'gauge', of: 'engine', labels: ['replica'], help: 'Write-ahead log that a replica has not yet replayed; absent without replicas.' },
+  tenfold_postgres_replication_lag_seconds: { type: 'gauge', of: 'engine', labels: ['replica'], help: 'How long a replica takes from the log of the primary to what it shows; 0 while there is nothing to replay.' },
+  tenfold_postgres_replicas_confirming: { type: 'gauge', of: 'engine', labels: [], help: 'Replicas that follow and count for a commit.' },
+  tenfold_postgres_replicas_awaited: { type: 'gauge', of: 'engine', labels: [], help: 'Replicas that must have a commit on disk before it is acknowledged.' },
 } as const satisfies Record<string, MetricEntry>
 
 export const metricTable = { ...intents, ...processes, ...supervisor, ...engines } as const

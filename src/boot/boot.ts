@@ -69,6 +69,8 @@ export interface BootOptions {
   readonly acknowledgeAfterCommit?: boolean
   /** False: kept answers are given without looking at what a session has seen. For negative controls. */
   readonly cacheStamps?: boolean
+  /** False: any replica is read, whatever a session has seen. For negative controls. */
+  readonly awaitsReplicas?: boolean
   /** False: calls leave no traces. */
   readonly tracing?: boolean
   /** False: everyone who asks for what is not kept reads it. For negative controls. */
@@ -130,8 +132,8 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
     await engine.open()
     closers.add(() => engine.close())
   }
-  const session = new Session({ database, bus, tokens: tokenCodec(options.secret) })
-  const invalidation = cache && new Invalidation({ cache, broadcast, log })
+  const session = new Session({ database, bus, tokens: tokenCodec(options.secret), awaitsReplicas: options.awaitsReplicas })
+  const invalidation = cache && new Invalidation({ cache, broadcast, log, onForget: () => session.forget() })
   if (invalidation) closers.add(invalidation.listen())
   const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps, singleFlight: options.singleFlight })
   const statistics = new Statistics(metrics)
@@ -151,7 +153,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   }
   return {
     url: listening?.url ?? null, engines, limiter, statistics, metrics, tracer, invoke: call => invoke(dispatcher, call),
-    flushCache: async () => { await cache?.clear(); return cache !== null },
+    flushCache: async () => { session.forget(); await cache?.clear(); return cache !== null },
     take: connection => listening ? listening.take(connection) : connection.destroy(),
     accept: async socket => listening?.accept(socket),
     stop: lingerMs => stopping ??= stop(lingerMs),

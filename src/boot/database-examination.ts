@@ -9,12 +9,14 @@ const find = finderOf('database')
 const lagMs = 10_000
 const skewMs = 1_000
 const fullRatio = 0.9
+const lagBytesMax = 16 * 1_048_576
 
-/** `isServing`: a deployment runs on it, so what has not happened by now is late. */
-export function examineDatabase(facts: PostgresFacts, schemas: readonly ServiceSchema[], isServing: boolean): Finding[] {
+/** `isServing`: a deployment runs on it, so what has not happened by now is late. `replicas`: as many as the topology names. */
+export function examineDatabase(facts: PostgresFacts, schemas: readonly ServiceSchema[], isServing: boolean, replicas = 0): Finding[] {
   const { runtime } = facts
   return [
     ...engine(facts),
+    ...replication(facts.replication, replicas, isServing),
     ...(runtime === null
       ? [find('migrations', 'none has run', { mend: `they run at the next start, or by 'tenfold migrate'`, state: isServing ? 'wrong' : 'note' })]
       : [...migrations(runtime, schemas, isServing), ...flow(runtime, isServing)]),
@@ -37,6 +39,19 @@ function engine({ version, versionNumber, settings, connections, oldestTransacti
     find('transactions', oldestTransaction ? `the oldest has been open for ${seconds(oldestTransaction.ageMs)}` : 'none open', late && {
       mend: `events wait behind it: end it with SELECT pg_terminate_backend(${oldestTransaction.pid})` }),
     find('clock of Postgres', `${Math.round(clock.aheadMs)} ms from this machine's`, Math.abs(clock.aheadMs) > skewMs + clock.exactMs && { mend: 'set both clocks right (NTP)' }),
+  ]
+}
+
+function replication({ following, guard, idleSlots }: PostgresFacts['replication'], wanted: number, isServing: boolean): Finding[] {
+  if (wanted === 0 && following.length === 0 && guard === '' && idleSlots.length === 0) return []
+  const state = isServing ? 'wrong' as const : 'note' as const
+  const far = following.filter(one => one.lagBytes > lagBytesMax)
+  const found = following.length === 0 ? 'none follows' : following.map(one => `${one.name}${one.confirms ? ', which commits may wait for,' : ''} is ${one.lagBytes} bytes behind`).join('; ')
+  const mend = following.length < wanted ? `${wanted} should follow: see the log of the deployment and of the replicas, beside their data` : 'it is not read from while it is so far behind: look for a long query there, or a full disk'
+  return [
+    find('replicas', found, (following.length < wanted || far.length > 0) && { mend, state }),
+    ...guard !== '' && !following.some(one => one.confirms) ? [find('commits', `wait for a replica of ${guard}, and none follows`, { mend: 'every command waits: bring one back, or take it out of synchronous_standby_names' })] : [],
+    ...idleSlots.length > 0 ? [find('replication slots', `nobody reads from ${idleSlots.join(', ')}`, { mend: `the log is kept for it until max_slot_wal_keep_size; if it is gone for good: SELECT pg_drop_replication_slot('${idleSlots[0]}')`, state: 'note' })] : [],
   ]
 }
 

@@ -8,16 +8,13 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
 import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { MetricRegistry } from '../base/metric-registry.ts'
 import { randomHex } from '../base/random.ts'
 import { openPostgresMeasurements } from '../drivers/postgres/measurements.ts'
-import { startPostgresServer } from '../drivers/postgres/server.ts'
-import { machineHere } from '../drivers/postgres/server-settings.ts'
-import { dataFolderLock, livingHolder } from '../drivers/process/data-folder.ts'
+import { dataFolderLock } from '../drivers/process/data-folder.ts'
 import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
 import { Spares } from '../drivers/process/spare.ts'
 import type { Standby } from '../drivers/process/spare.ts'
@@ -27,6 +24,7 @@ import type { Plan } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
 import { startBalancer } from './balancer.ts'
 import { startCdn } from './cdn.ts'
+import { databaseOf } from './database.ts'
 import { engineMetrics } from './engine-metrics.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
 import type { LogBook } from './log-book.ts'
@@ -158,25 +156,6 @@ export async function readAdminToken(dataFolder: string): Promise<string | null>
   const secret = await readFile(path.join(dataFolder, 'secret'), 'utf8').catch(() => null)
   return secret === null ? null : adminTokenOf(secret.trim())
 }
-
-/** The url of the database; starts the embedded one when the topology asks for it. A guest leaves a server that ran before as it is. */
-export async function databaseOf(topology: Topology, { dataFolder, log }: Pick<DeploymentOptions, 'dataFolder' | 'log'>, closers: Closers, isGuest = false): Promise<string> {
-  const { database } = topology.ports
-  if ('url' in database) {
-    if (typeof database.url === 'string') return database.url
-    const url = process.env[database.url.env]
-    if (!url) throw fault('USAGE', `the topology takes the database from the environment variable ${database.url.env}, which is not set; set it to postgres://user:password@host:port/database`)
-    return url
-  }
-  // One more runs while they are restarted.
-  const machine = machineHere(processCountOf(topology, availableParallelism()) + 1, database.settings === 'machine')
-  const server = await startPostgresServer({ dataFolder, log, machine })
-  closers.add(() => isGuest && server.adopted ? server.detach() : server.stop())
-  return server.url
-}
-
-/** True while a deployment runs on this data folder. */
-export const isDeployed = (dataFolder: string): Promise<boolean> => livingHolder(dataFolder).then(pid => pid !== null)
 
 /** The deployment's own secret, made once: it signs consistency tokens. */
 async function secretOf(dataFolder: string): Promise<string> {

@@ -7,9 +7,10 @@ import type { Application } from '../model/app.ts'
 import { checkApplication, manifestOf } from '../model/manifest.ts'
 import type { ServiceSchema } from '../ports/database.ts'
 import type { ProcessState } from '../ports/orchestrator.ts'
-import { checkTopology } from '../topology/plan.ts'
-import type { Topology } from '../topology/topology.ts'
+import { checkTopology, replicaCountOf } from '../topology/plan.ts'
+import type { FromEnvironment, Topology } from '../topology/topology.ts'
 import { examineDatabase } from './database-examination.ts'
+import { givenUrl } from './database.ts'
 import { finderOf } from './finding.ts'
 import type { Finding } from './finding.ts'
 import { findTopology, loadApplication, loadTopology } from './load.ts'
@@ -89,18 +90,19 @@ async function health(url: string): Promise<Finding> {
 
 async function examineEngine({ app, topology, schemas }: Subject, dataFolder: string, isServing: boolean): Promise<Finding[]> {
   const { database: port } = topology.ports
-  let url: string | undefined
+  let url: string
   if ('embedded' in port) {
     const server = await findServer(dataFolder).catch((error: Error) => error)
     if (server instanceof Error) return [database('Postgres', `runs, and ${server.message}`, { mend: 'run this as the user who started it' })]
     if (server === null) return [database('Postgres', 'does not run', { mend: isServing ? `its supervisor starts it again: see ${path.join(dataFolder, 'postgres/postgres.log')}` : 'a start brings it', state: isServing ? 'wrong' : 'note' })]
     url = server.url
   } else {
-    url = typeof port.url === 'string' ? port.url : process.env[port.url.env]
-    if (!url && typeof port.url !== 'string') return [database('Postgres', `the environment variable ${port.url.env} is not set`, { mend: 'set it to postgres://user:password@host:port/database' })]
+    const missing = [port.url, ...port.replicaUrls ?? []].find(one => typeof one !== 'string' && !process.env[one.env]) as FromEnvironment | undefined
+    if (missing) return [database('Postgres', `the environment variable ${missing.env} is not set`, { mend: 'set it to postgres://user:password@host:port/database' })]
+    url = givenUrl(port.url, port.replicaUrls)
   }
-  return inspectPostgres(url!, consumersOf(app)).then(
-    facts => examineDatabase(facts, schemas, isServing),
+  return inspectPostgres(url, consumersOf(app)).then(
+    facts => examineDatabase(facts, schemas, isServing, replicaCountOf(port)),
     (error: Error) => [database('Postgres', `cannot be asked within ${limits.connectTimeoutMs} ms`, { mend: `${(error.cause as Error | undefined)?.message ?? error.message}: see that it runs and takes connections` })])
 }
 

@@ -68,6 +68,7 @@ async function start(): Promise<void> {
     limiterEnabled: env.TENFOLD_LIMITER !== 'off',
     singleFlight: env.TENFOLD_SINGLE_FLIGHT !== 'off',
     cacheStamps: env.TENFOLD_CACHE_STAMPS !== 'off',
+    awaitsReplicas: env.TENFOLD_AWAIT_REPLICAS !== 'off',
     metrics: env.TENFOLD_METRICS !== 'off',
     tracing: env.TENFOLD_TRACES !== 'off',
     acknowledgeAfterCommit: env.TENFOLD_ACKNOWLEDGE !== 'before-commit',

@@ -1,7 +1,7 @@
 /** `tenfold advise`: looks at how the database of a deployment is used and says what to mend. */
 import { createLogger } from '../base/log.ts'
 import { Closers } from '../base/lifecycle.ts'
-import { databaseOf } from '../boot/deployment.ts'
+import { databaseOf } from '../boot/database.ts'
 import { findTopology, loadApplication, loadTopology } from '../boot/load.ts'
 import { readMigrations } from '../boot/migrations.ts'
 import { advise as adviseOn } from '../insight/advice.ts'

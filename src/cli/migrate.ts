@@ -1,7 +1,7 @@
 /** `tenfold migrate`: brings the database up to date without serving. */
 import { createLogger } from '../base/log.ts'
 import { Closers } from '../base/lifecycle.ts'
-import { databaseOf } from '../boot/deployment.ts'
+import { databaseOf } from '../boot/database.ts'
 import { findTopology, loadApplication, loadTopology } from '../boot/load.ts'
 import { readMigrations } from '../boot/migrations.ts'
 import { appFileOf, appOption, dataFolderOf, print } from './command.ts'

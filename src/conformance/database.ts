@@ -7,6 +7,7 @@ import { monotonicMs, sleep } from '../base/time.ts'
 import type { Database, Message, ServiceSchema, Transaction } from '../ports/database.ts'
 import { suite } from './check.ts'
 import { commitChecks } from './commit.ts'
+import { readerChecks } from './readers.ts'
 import { ownershipChecks } from './row-ownership.ts'
 
 export interface DatabaseSubject {
@@ -16,6 +17,8 @@ export interface DatabaseSubject {
   restart?(): Promise<void>
   /** Fault 'cut': every connection of the driver is cut by the engine. */
   cut?(): Promise<void>
+  /** Fault 'lag': no replica replays anything any more, until the returned function is called. */
+  lag?(): Promise<() => Promise<void>>
 }
 
 const migration = (number: number, name: string, sql: string) => ({ number, name, sql, checksum: `${name} ${sql.length}` })
@@ -205,6 +208,7 @@ export const databaseSuite = suite<DatabaseSubject>('database', {
     assert.ok(first.lsn > before.lsn && second.lsn >= first.lsn && first.timeline >= 1)
   },
   ...commitChecks,
+  ...readerChecks,
 
   'a restart heals by itself': {
     fault: 'restart',

@@ -12,6 +12,8 @@
  *   database itself (SQLSTATE TF002).
  * - Refusals that a new try may pass (serialisation, dead lock, moved bucket, lost
  *   connection before COMMIT) reject with a retryable TenfoldError; the caller retries.
+ * - Where there are several servers, one is the primary; the others may be behind, and only a
+ *   reader goes there. A server that was the primary once is not written to.
  * - `close` waits for running work, is idempotent, and fails what comes later with UNAVAILABLE.
  */
 
@@ -82,6 +84,8 @@ export interface TransactionScope {
   readonly bucket: number | null
   /** Monotonic time after which no further statement starts. */
   readonly deadlineMonotonicMs: number
+  /** What the session has seen: it is not written where that was never known. */
+  readonly after?: readonly Position[]
 }
 
 /** A point in the log of one shard: everything committed before it was taken lies at or below it. */
@@ -90,6 +94,28 @@ export interface Position {
   readonly timeline: number
   readonly lsn: bigint
 }
+
+/** Where the statements of one query go. */
+export interface Reader extends Session {
+  /** Which of several servers it is. */
+  readonly server: string
+  /** Everything committed up to here shows, and was known to before the first statement. Null where there is one server: whatever has been acknowledged shows. */
+  readonly shows: Position | null
+  /** The owner of a claimed value, or null. */
+  claimed(scope: string, value: string): Promise<string | null>
+  /** A position that covers everything it has shown so far. */
+  shown(): Promise<Position>
+}
+
+export interface ReadWish {
+  /** What the session has written and seen must show. */
+  readonly after: readonly Position[]
+  /** Read at this server, as the caller does; at the primary when it cannot be had. */
+  readonly server?: string | undefined
+}
+
+/** The server that every write goes to. */
+export const primaryServer = 'primary'
 
 export interface Committed<T> { readonly value: T }
 
@@ -124,8 +150,10 @@ export interface Database {
   close(): Promise<void>
   /** Brings every service's schema and role, and the runtime's own tables, up to date. Safe when several processes do it at once. */
   migrate(schemas: readonly ServiceSchema[]): Promise<MigrationReport>
-  /** One statement outside a transaction. */
+  /** One statement outside a transaction, on the primary. */
   query<Row>(service: string, statement: Statement): Promise<Result<Row>>
+  /** Where a query of this service reads: a replica that shows what is wished, or the primary after a bounded wait. At once where nothing is waited for. */
+  reader(service: string, wish: ReadWish): Reader | Promise<Reader>
   transaction<T>(scope: TransactionScope, work: (transaction: Transaction) => Promise<T>): Promise<T>
   /** The owner of a claimed value, or null. */
   claimed(service: string, scope: string, value: string): Promise<string | null>

@@ -11,10 +11,12 @@ import { now } from '../base/time.ts'
 import type { CommandContext, HandlerContext, ProjectionContext, QueryContext, Sql } from '../model/context.ts'
 import type { Declared, Key } from '../model/intent.ts'
 import { routed } from '../model/key.ts'
+import { primaryServer } from '../ports/database.ts'
 import type { Database, Transaction } from '../ports/database.ts'
 import type { Caller, CallMetadata, Transport } from '../ports/transport.ts'
 import type { Deadline } from './deadline.ts'
 import type { Invalidation } from './invalidation.ts'
+import type { Reading } from './session.ts'
 import { kyselyOver, sqlOver } from './sql.ts'
 import type { RunStatement } from './sql.ts'
 import type { Span } from './span.ts'
@@ -41,6 +43,8 @@ export interface Execution {
   readonly user: Caller | null
   readonly deadline: Deadline
   readonly bucket: number | null
+  /** Where a query reads; everything else reads where it writes. */
+  readonly reading?: Reading
   /** Where several deliveries commit together: whether one of them called another intent. */
   readonly together?: { called: boolean }
   /** What happens in this run is written down under it. */
@@ -72,7 +76,7 @@ class BaseContext {
     this.requestId = execution.metadata.requestId
     this.#statistics = surroundings.statistics.begin(execution.intent)
     this.sql = sqlOver(run, this.#statistics)
-    this.claimed = (scope, value) => execution.span.begin('claim', scope).around(surroundings.database.claimed(execution.intent.service.name, scope, value))
+    this.claimed = (scope, value) => execution.span.begin('claim', scope).around(execution.reading?.reader.claimed(scope, value) ?? surroundings.database.claimed(execution.intent.service.name, scope, value))
   }
 
   get db(): Kysely<unknown> {
@@ -98,7 +102,7 @@ class BaseContext {
   }
 
   async #ask(target: Declared, input: unknown): Promise<unknown> {
-    const { metadata, deadline, together } = this.#execution
+    const { metadata, deadline, together, reading } = this.#execution
     const { transport, tracer } = this.#surroundings
     if (together) {
       together.called = true
@@ -106,13 +110,14 @@ class BaseContext {
     }
     if (!target.name) throw new Error('the called intent is not exported by a service of this application')
     this.#statistics.call(target.name)
+    if (reading) reading.called = true
     const isCommand = target.kind === 'command'
     const idempotencyKey = isCommand ? `${metadata.idempotencyKey ?? metadata.requestId}/${this.#calls++}` : undefined
     const span = this.#execution.span.begin('call', target.name)
     const answered = tracer.calls(span)
     const answer = await span.around(transport.call({
       intent: target.name, input, repeatable: true,
-      metadata: { ...metadata, idempotencyKey, depth: metadata.depth + 1, timeoutMs: deadline.remainingMs(), traceparent: span.traceparent },
+      metadata: { ...metadata, idempotencyKey, depth: metadata.depth + 1, timeoutMs: deadline.remainingMs(), traceparent: span.traceparent, readsAt: reading?.reader.server ?? primaryServer },
     })).finally(answered)
     return answer.output
   }
@@ -120,10 +125,10 @@ class BaseContext {
 
 export function queryContext(surroundings: Surroundings, execution: Execution): QueryContext {
   const service = execution.intent.service.name
-  const { span, deadline, intent } = execution
+  const { span, deadline, intent, reading } = execution
   const run: RunStatement = statement => {
     deadline.check()
-    return tracedStatement(span, intent.name, statement, surroundings.database.query(service, statement))
+    return tracedStatement(span, intent.name, statement, reading ? reading.reader.query(statement) : surroundings.database.query(service, statement))
   }
   return new BaseContext(surroundings, execution, run) as unknown as QueryContext
 }

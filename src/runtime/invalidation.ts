@@ -33,6 +33,8 @@ export interface InvalidationOptions {
   readonly cache: Cache
   readonly broadcast: Broadcast
   readonly log: Logger
+  /** Called before this process forgets something. */
+  readonly onForget?: () => void
 }
 
 export class Invalidation {
@@ -50,16 +52,17 @@ export class Invalidation {
 
   /** Starts to listen; the returned function ends it. */
   listen(): () => void {
-    const { cache, broadcast, log } = this.#options
+    const { cache, broadcast, log, onForget } = this.#options
     const failed = (error: unknown) => log.error({ err: error }, 'the cache could not forget')
     return broadcast.listen(topic, {
-      gap: () => { cache.clear().catch(failed) },
+      gap: () => { onForget?.(); cache.clear().catch(failed) },
       heard: text => {
         const at = text.indexOf(' ')
         const said = text.slice(at + 1)
         const words = said === everything ? [] : JSON.parse(said) as string[]
         for (const word of words) if (word.startsWith(messageMark)) this.#remember(word.slice(messageMark.length))
         if (text.slice(0, at) === this.#sender) return
+        onForget?.()
         ;(said === everything ? cache.clear() : cache.invalidate(tagsOf(words))).catch(failed)
       },
     })
@@ -75,7 +78,8 @@ export class Invalidation {
 
   /** Resolves when this process has forgotten and the engine has the tags for the others. Never rejects: what has committed has committed, and the outbox repeats it. */
   async spread(tags: readonly string[], messageIds: readonly string[]): Promise<void> {
-    const { cache, log } = this.#options
+    const { cache, log, onForget } = this.#options
+    onForget?.()
     await cache.invalidate(tags)
     await this.#outgoing.add([...tags.map(tag => tagMark + tag), ...messageIds.map(id => messageMark + id)])
       .catch((error: unknown) => log.debug({ err: error }, 'tags could not be sent at once; the outbox will'))

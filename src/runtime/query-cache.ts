@@ -21,7 +21,7 @@ import type { Cache, CacheEntry, CacheNote } from '../ports/cache.ts'
 import type { Position } from '../ports/database.ts'
 import type { IntentMeter } from './intent-meter.ts'
 import type { Invalidation } from './invalidation.ts'
-import type { LivingToken, Session } from './session.ts'
+import type { LivingToken, Reading, Session } from './session.ts'
 import type { Span } from './span.ts'
 import { isBeyond } from './token.ts'
 
@@ -34,8 +34,10 @@ export interface Question {
   readonly meter: IntentMeter | null
   /** Where it is written down how the cache answered. */
   readonly span: Span
+  /** Where it is read. */
+  reading(): Reading | Promise<Reading>
   /** Runs the query, for who asked or for those to come; its output fits its schema. */
-  read(isRefresh: boolean): Promise<unknown>
+  read(isRefresh: boolean, reading: Reading): Promise<unknown>
   tags(output: unknown): readonly string[]
 }
 
@@ -67,6 +69,8 @@ export class QueryCache {
   readonly #flights = new Map<string, Flight>()
   /** A position taken after an answer was read: at or beyond everything it shows. */
   readonly #ceilings = new WeakMap<Kept, Promise<Position>>()
+  /** Where answers were read that a replica gave. */
+  readonly #readings = new WeakMap<Kept, Reading>()
 
   constructor(options: QueryCacheOptions) {
     this.#options = options
@@ -88,7 +92,7 @@ export class QueryCache {
   async tokenWith(session: LivingToken, kept: Kept): Promise<string> {
     let ceiling = this.#ceilings.get(kept)
     if (!ceiling) {
-      this.#ceilings.set(kept, ceiling = this.#options.session.position())
+      this.#ceilings.set(kept, ceiling = (this.#readings.get(kept) ?? this.#options.session).shown())
       ceiling.catch(() => this.#ceilings.delete(kept))
     }
     return this.#options.session.tokenAfterRead(session, await ceiling)
@@ -125,17 +129,21 @@ export class QueryCache {
       if (span.trace.isRecording) span.links = [running.span.traceparent]
       return running.result
     }
-    const positions = this.#options.session.floor(reads)
-    const result = this.#readAndKeep(question, positions, isRefresh).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
+    const reading = question.reading()
+    // Where it is read is not known yet: nobody else can know what it will show.
+    const positions = reading instanceof Promise ? [] : this.#options.session.floor(reads, reading.reader)
+    const result = this.#readAndKeep(question, reading, positions, isRefresh).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
     this.#flights.set(key, { result, positions, readFor: session?.text ?? null, span })
     return result
   }
 
-  async #readAndKeep(question: Question, positions: readonly Position[], isRefresh: boolean): Promise<Kept> {
+  async #readAndKeep(question: Question, chosen: Reading | Promise<Reading>, known: readonly Position[], isRefresh: boolean): Promise<Kept> {
     const { cache, invalidation } = this.#options
     const { key, freshness, session } = question
     const generation = cache.begin()
-    const outcome = await question.read(isRefresh).then(output => ({ output }), (error: unknown) => ({ refusal: missing(error) }))
+    const reading = chosen instanceof Promise ? await chosen : chosen
+    const positions = chosen === reading ? known : this.#options.session.floor(question.reads, reading.reader)
+    const outcome = await question.read(isRefresh, reading).then(output => ({ output }), (error: unknown) => ({ refusal: missing(error) }))
     const refusal = 'refusal' in outcome
     const value = Buffer.from(refusal ? refusalText(outcome.refusal) : jsonOf(outcome.output) ?? 'null')
     const freshMs = refusal ? Math.min(freshness.freshMs, freshness.missingMs ?? missingMsDefault) : freshness.freshMs
@@ -146,7 +154,9 @@ export class QueryCache {
     }
     // Kept also when nobody was heard meanwhile? No: what was missed would never be forgotten.
     if (invalidation.isCoherent && ttlMs > 0) await cache.set({ key, value, note, generation, ttlMs: ttlMs + (refusal ? 0 : freshness.staleMs ?? 0) })
-    return { key, value, note }
+    const kept = { key, value, note }
+    if (reading.isOneOfSeveral) this.#readings.set(kept, reading)
+    return kept
   }
 }
 

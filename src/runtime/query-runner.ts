@@ -11,6 +11,7 @@ import { queryContext } from './execution.ts'
 import type { Execution } from './execution.ts'
 import type { QueryCache } from './query-cache.ts'
 import { parse, parseOwn, TextSamples } from './schema.ts'
+import type { LivingToken, Reading } from './session.ts'
 import type { Span } from './span.ts'
 
 type User = Execution['user']
@@ -30,11 +31,17 @@ export class QueryRunner {
     const parsed = parse(intent.definition.input, call.input)
     const input = parsed instanceof Promise ? await parsed : parsed
     if (cache && intent.definition.freshness) return this.#runKept(cache, intent, call, input, user, span)
-    const output = await this.#read(intent, call, input, user, deadline, span)
+    const session = this.#options.session.living(call.metadata.token)
+    const chosen = this.#reading(intent, call, session, false)
+    const reading = chosen instanceof Promise ? await chosen : chosen
+    const output = await this.#read(intent, call, input, user, deadline, span, reading)
     // Who calls from within goes on with the token it has.
-    const session = cache && call.metadata.depth === 0 ? this.#options.session.living(call.metadata.token) : null
-    const token = session ? this.#options.session.tokenAfterRead(session, await this.#options.session.position()) : call.metadata.token
-    return { output, kept: null, token }
+    const moves = session && call.metadata.depth === 0 && (cache || reading.isOneOfSeveral)
+    return { output, kept: null, token: moves ? this.#options.session.tokenAfterRead(session, await reading.shown()) : call.metadata.token }
+  }
+
+  #reading(intent: Query, { metadata }: Call, session: LivingToken | null, isKept: boolean): Reading | Promise<Reading> {
+    return this.#options.session.reading(intent.service.name, { session, reads: intent.definition.reads ?? [], readsAt: metadata.readsAt, isKept })
   }
 
   async #runKept(cache: QueryCache, intent: Query, call: Call, input: unknown, user: User, under: Span): Promise<Outcome> {
@@ -46,9 +53,10 @@ export class QueryRunner {
       key: keyOf(intent, input, user), freshness: definition.freshness!, reads: definition.reads ?? [], session, span,
       meter: this.#options.statistics.meterOf(intent),
       // A read serves all who wait for it: it has the intent's own time, not that of whoever came first.
-      read: isRefresh => {
+      reading: () => this.#reading(intent, call, session, true),
+      read: (isRefresh, at) => {
         const deadline = new Deadline(definition.deadlineMs ?? call.metadata.timeoutMs)
-        const read = (reading: Span) => deadline.race(this.#read(intent, call, input, user, deadline, reading))
+        const read = (reading: Span) => deadline.race(this.#read(intent, call, input, user, deadline, reading, at))
         return isRefresh ? this.#refresh(span, read) : read(span)
       },
       tags: output => tags?.(input, { user, get output() { return valueOf(output) } }) ?? [],
@@ -63,14 +71,14 @@ export class QueryRunner {
     return tracer.run(span, () => read(span))
   }
 
-  async #read(intent: Query, call: Call, input: unknown, user: User, deadline: Deadline, span: Span): Promise<unknown> {
+  async #read(intent: Query, call: Call, input: unknown, user: User, deadline: Deadline, span: Span, reading: Reading): Promise<unknown> {
     const { definition } = intent
     const { metadata } = call
     const key = definition.key as ((input: unknown, caller: unknown) => Key) | undefined
     const bucket = key ? routed(key(input, { user })).bucket : null
     if (metadata.token && definition.reads) await span.begin('await', 'read models').around(this.#options.session.awaitProjections(definition.reads, metadata.token))
     const run = definition.run as (context: unknown, input: unknown) => unknown
-    const output = await run(queryContext(this.#options, { intent, metadata, user, deadline, bucket, span }), input)
+    const output = await run(queryContext(this.#options, { intent, metadata, user, deadline, bucket, span, reading }), input)
     return output instanceof JsonText ? this.#samples.check(output, intent) : parseOwn(definition.output, output, intent)
   }
 }

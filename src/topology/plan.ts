@@ -10,7 +10,7 @@ import type { Command } from '../model/command.ts'
 import { manifestOf } from '../model/manifest.ts'
 import type { Manifest } from '../model/manifest.ts'
 import type { Query } from '../model/query.ts'
-import type { ProcessTopology, Role, Scale, Topology } from './topology.ts'
+import type { DatabaseTopology, ProcessTopology, Role, Scale, Topology } from './topology.ts'
 
 export interface PlannedProcess {
   readonly name: string
@@ -34,7 +34,7 @@ export interface Plan {
   readonly consumers: readonly { readonly name: string; readonly on: readonly string[] | null }[]
   /** Which role may use which schema. */
   readonly grants: readonly { readonly role: string; readonly schema: string }[]
-  readonly databases: readonly { readonly name: string; readonly services: readonly string[]; readonly buckets: readonly [number, number] }[]
+  readonly databases: readonly { readonly name: string; readonly services: readonly string[]; readonly buckets: readonly [number, number]; readonly replicas: number }[]
 }
 
 const standardTarget = 0.6
@@ -66,7 +66,7 @@ export function planOf(app: Application, name: string, topology: Topology, cores
     routes: manifest.intents.flatMap(intent => intent.http ? [{ ...intent.http, intent: intent.name }] : []),
     consumers: consumersOf(manifest, topology),
     grants: services.map(service => ({ role: `tenfold_${service}`, schema: service })),
-    databases: [{ name: 'primary', services, buckets: [0, bucketCount - 1] }],
+    databases: [{ name: 'primary', services, buckets: [0, bucketCount - 1], replicas: replicaCountOf(topology.ports.database) }],
   }
 }
 
@@ -108,6 +108,24 @@ export function checkTopology(app: Application, topology: Topology): string[] {
   if (topology.ports.cdn.driver !== 'none' && topology.ports.cache.driver === 'none') {
     faults.push(`the CDN '${topology.ports.cdn.driver}' would keep what nothing invalidates: without a cache no tags are written down; set ports.cache to { driver: 'memory', bytesMax: … }, or ports.cdn to { driver: 'none' }`)
   }
+  return [...faults, ...replicationFaults(topology.ports.database)]
+}
+
+/** Those that the topology names; a url from the environment may name more. */
+export const replicaCountOf = (database: DatabaseTopology): number => ('embedded' in database ? database.replicas : database.replicaUrls?.length) ?? 0
+
+const replicasMax = 8
+
+function replicationFaults(database: DatabaseTopology): string[] {
+  if (!('embedded' in database)) {
+    const stray = ['replicas', 'synchronous'].filter(name => name in database)
+    return stray.map(name => `ports.database.${name} is for the embedded server; name the other servers in ports.database.replicaUrls`)
+  }
+  const { replicas = 0, synchronous = 0 } = database
+  const faults = 'replicaUrls' in database ? ['ports.database.replicaUrls goes with a url; the embedded server makes its own: write replicas, a number'] : []
+  if (!Number.isInteger(replicas) || replicas < 0 || replicas > replicasMax) faults.push(`ports.database.replicas is ${replicas}; write a whole number from 0 to ${replicasMax}`)
+  else if (!Number.isInteger(synchronous) || synchronous < 0 || synchronous > replicas) faults.push(`ports.database.synchronous is ${synchronous}; write a whole number from 0 to ${replicas}, the number of replicas: a commit waits for so many`)
+  else if (replicas > 0 && database.synchronous === undefined) faults.push('ports.database.replicas needs ports.database.synchronous: 1, so that a replica can take over without losing what was acknowledged, or 0, so that no commit waits and none takes over')
   return faults
 }
 

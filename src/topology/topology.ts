@@ -21,9 +21,15 @@ export interface ProcessTopology<Name extends string = string> {
   readonly replicas: number | 'cores' | Scale
 }
 
+/** docs/database.md. */
+export type DatabaseTopology =
+  /** Stays `small` unless it may take the `machine`. So many `replicas` stand beside it, and a commit is on the disk of `synchronous` of them before it is acknowledged. */
+  | { readonly driver: 'postgres'; readonly embedded: true; readonly settings?: 'small' | 'machine'; readonly replicas?: number; readonly synchronous?: number }
+  /** `replicaUrls`: other servers of the same database, whichever of them is the primary now. `url` may name several too, with commas. */
+  | { readonly driver: 'postgres'; readonly url: string | FromEnvironment; readonly replicaUrls?: readonly (string | FromEnvironment)[] }
+
 export interface Ports {
-  /** The embedded server stays `small` unless it may take the `machine`: docs/database.md. */
-  readonly database: { readonly driver: 'postgres'; readonly embedded: true; readonly settings?: 'small' | 'machine' } | { readonly driver: 'postgres'; readonly url: string | FromEnvironment }
+  readonly database: DatabaseTopology
   /** 'memory': each process keeps answers, and forgets what a broadcast names. */
   readonly cache: { readonly driver: 'none' } | { readonly driver: 'memory'; readonly bytesMax: number }
   readonly broadcast: { readonly driver: 'memory' } | { readonly driver: 'postgres' }

@@ -20,6 +20,7 @@ const loop = (busy: number) => [series('nodejs_eventloop_time_seconds_total', `$
 const delay = (fast: number) => [['0.2', fast], ['0.4', 100], ['+Inf', 100]].map(([le, count]) => series('nodejs_eventloop_delay_seconds_bucket', `${web}, le="${le}"`, counter([Number(count), 180])))
 const share = (name: string, whole: string, labels: string, value: number) => [series(name, labels, gauge(value)), series(whole, labels, gauge(100))]
 const connections = (active: number) => [series('tenfold_postgres_connections', 'state="active"', gauge(active)), series('tenfold_postgres_connections', 'state="idle"', gauge(40)), series('tenfold_postgres_connections_max', '', gauge(100))]
+const confirming = (count: number) => [series('tenfold_postgres_replicas_confirming', '', gauge(count)), series('tenfold_postgres_replicas_awaited', '', gauge(1))]
 /** Bytes at first, and bytes per minute. */
 const growth = (bytes: number, perMinute: number) => one('tenfold_postgres_size_bytes', '', `${bytes}+${perMinute}x180`)
 const bus = (name: string, consumer: string, value: number) => one(`tenfold_bus_${name}`, `consumer="${consumer}"`, gauge(value))
@@ -35,6 +36,7 @@ const cases: Readonly<Record<string, readonly [fires: GivenSeries[], silent: Giv
   TenfoldConnectionsAwaited: [one('db_client_connections_pending_requests', `${web}, service="a", pool="write"`, gauge(1)), one('db_client_connections_pending_requests', `${web}, service="a", pool="write"`, `0 1 1 1 ${'0 1 1 1 '.repeat(50)}`)],
   TenfoldEngineDown: [one('tenfold_engine_up', 'engine="postgres"', gauge(0)), one('tenfold_engine_up', 'engine="postgres"', gauge(1))],
   TenfoldPostgresConnectionsNearMax: [connections(46), connections(44)],
+  TenfoldPostgresCommitsUnconfirmed: [confirming(0), confirming(1)],
   TenfoldPostgresReplicationLag: [one('tenfold_postgres_replication_lag_bytes', 'replica="b"', gauge(257 * mebibyte)), one('tenfold_postgres_replication_lag_bytes', 'replica="b"', gauge(255 * mebibyte))],
   TenfoldPostgresLongTransaction: [one('tenfold_postgres_oldest_transaction_seconds', '', gauge(301)), one('tenfold_postgres_oldest_transaction_seconds', '', gauge(299))],
   TenfoldPostgresLocksAwaited: [one('tenfold_postgres_locks_waiting', '', gauge(6)), one('tenfold_postgres_locks_waiting', '', gauge(5))],

@@ -96,7 +96,7 @@ test('a machine without a deployment', async t => {
 
 const good: PostgresFacts = {
   version: '18.4', versionNumber: 180_004, settings: { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on', wal_level: 'logical', data_checksums: 'on' },
-  connections: { used: 10, max: 100 }, oldestTransaction: null, clock: { aheadMs: 3, exactMs: 1 },
+  connections: { used: 10, max: 100 }, oldestTransaction: null, clock: { aheadMs: 3, exactMs: 1 }, replication: { following: [], guard: '', idleSlots: [] },
   runtime: { migrations: [], ownPending: 0, consumers: { a: { waiting: 0, oldestAgeMs: 0, parked: 0, dead: 0 } }, deadLetters: [], deadJobs: [], jobs: { due: 0, oldestAgeMs: 0 } },
 }
 
@@ -114,6 +114,12 @@ test('what a test cannot make a Postgres do', () => {
   assert.deepEqual(wrong(behind), ['events', 'jobs'])
   assert.deepEqual(wrong(behind, false), [], 'what waits while nothing runs is not late')
   assert.deepEqual(wrong({ runtime: null }), ['migrations'])
+  const follower = { name: 'tenfold_1', lagBytes: 0, confirms: true }
+  const replicas = (replication: PostgresFacts['replication']) => examineDatabase({ ...good, replication }, [], true, 1).filter(one => one.state === 'wrong').map(one => one.what)
+  const guard = 'ANY 1 ("tenfold_1")'
+  assert.deepEqual(replicas({ following: [follower], guard, idleSlots: [] }), [])
+  assert.deepEqual(replicas({ following: [], guard, idleSlots: ['tenfold_1'] }), ['replicas', 'commits'])
+  assert.deepEqual(replicas({ following: [{ ...follower, lagBytes: 1e9 }], guard, idleSlots: [] }), ['replicas'])
 })
 
 test('a server that cannot be asked', async () => {

@@ -6,13 +6,14 @@
  *
  *   connecting ── LISTEN ──▶ hearing ── connection lost, or no echo in time ──▶ deaf ──▶ connecting
  */
-import pg from 'pg'
+import type pg from 'pg'
 import { backoffMs } from '../../base/backoff.ts'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import { every, monotonicMs, sleep } from '../../base/time.ts'
 import type { Broadcast, BroadcastListener } from '../../ports/broadcast.ts'
+import { PrimaryClient } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 
 export interface PostgresBroadcastOptions {
@@ -91,7 +92,7 @@ class Driver implements Broadcast {
   async #run(): Promise<void> {
     const { signal } = this.#stopping
     for (let attempt = 1; !signal.aborted; attempt++) {
-      const client = new pg.Client({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold broadcast', keepAlive: true, pipeline: true })
+      const client = new PrimaryClient({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold broadcast', keepAlive: true, pipeline: true })
       const ended = new Promise<void>(resolve => { client.on('end', resolve).on('error', () => resolve()) })
       client.on('notification', ({ payload = '' }) => this.#dispatch(payload))
       try {

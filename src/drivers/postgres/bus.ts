@@ -1,5 +1,4 @@
 /** The bus port on Postgres: the outbox itself is the log, each consumer reads it by a cursor of its own. */
-import pg from 'pg'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { MetricRegistry } from '../../base/metric-registry.ts'
@@ -12,6 +11,7 @@ import type { Progress } from './consumer-store.ts'
 import { lsnMax, reaches, shard } from './log-position.ts'
 import type { OutboxPlace } from './log-position.ts'
 import { observePools, stateOf } from './pool-metrics.ts'
+import { PrimaryClient, primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 import { appendStatement, jobsWord } from './transaction.ts'
 
@@ -32,7 +32,7 @@ const remotePollMs = 5
 
 export function openPostgresBus(options: PostgresBusOptions): Bus {
   const { url, log, pollMs = 250 } = options
-  const pool = new pg.Pool({ connectionString: url, max: 4, connectionTimeoutMillis: limits.connectTimeoutMs })
+  const pool = primaryPool({ connectionString: url, max: 4, connectionTimeoutMillis: limits.connectTimeoutMs })
   pool.on('error', () => {})
   observePools(options.metrics, () => [stateOf('tenfold', 'bus', pool)])
   const consumers = new Map<string, Consumer>()
@@ -135,7 +135,7 @@ const nameOf = ({ kind, name }: Message): string => kind === 'job' ? jobsWord : 
 /** Hears the commits of other processes. Without it the consumers still poll. */
 async function listen(url: string, log: Logger, signal: AbortSignal, onNotify: (payload: string) => void): Promise<void> {
   while (!signal.aborted) {
-    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold listen' })
+    const client = new PrimaryClient({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold listen' })
     const ended = new Promise<void>(resolve => { client.on('end', resolve).on('error', () => resolve()) })
     client.on('notification', ({ payload = '' }) => onNotify(payload))
     const stopped = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))

@@ -13,6 +13,7 @@ import type { Result, Statement } from '../../ports/database.ts'
 import { gatherWrites } from './gathered-writes.ts'
 import { observePools, stateOf } from './pool-metrics.ts'
 import type { PoolState } from './pool-metrics.ts'
+import { PrimaryClient, primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 
 export interface ConnectionOptions {
@@ -107,7 +108,7 @@ function configOf(options: ConnectionOptions, login: Login | null): pg.ClientCon
 
 /** What the server allows; asked before the pools are made. */
 export async function maxConnectionsOf(url: string): Promise<number> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold' })
+  const client = new PrimaryClient({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold' })
   client.on('error', () => {})
   try {
     await client.connect()
@@ -169,7 +170,7 @@ class Readers {
   }
 
   #open(): Reader {
-    const client = new pg.Client(configOf(this.#options, this.#login))
+    const client = new PrimaryClient(configOf(this.#options, this.#login))
     const ready = client.connect()
     const reader: Reader = { client, ready, connected: false, load: 0 }
     client.on('error', error => { this.#forget(reader); this.#options.log.debug({ err: error }, 'a connection to Postgres broke') })
@@ -264,7 +265,7 @@ export class Connections {
   }
 
   #pool(login: Login | null, max: number): pg.Pool {
-    const pool = new pg.Pool({ ...configOf(this.#options, login), max, idleTimeoutMillis: idleMs })
+    const pool = primaryPool({ ...configOf(this.#options, login), max, idleTimeoutMillis: idleMs })
     // Without a listener the 57P01 of an idle connection would end the process.
     pool.on('error', error => this.#options.log.debug({ err: error }, 'an idle connection to Postgres broke'))
     pool.on('connect', client => { client.on('error', () => {}) })

@@ -12,7 +12,7 @@
  * that a token before the position may have seen. (Not a token at the position itself: a
  * commit may be on disk a moment before others can see it.)
  */
-import pg from 'pg'
+import type pg from 'pg'
 import { backoffMs } from '../../base/backoff.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
@@ -26,6 +26,7 @@ import { ConsumerStore } from './consumer-store.ts'
 import type { Entry } from './consumer-store.ts'
 import { firstPlace, reaches } from './log-position.ts'
 import type { OutboxPlace } from './log-position.ts'
+import { PrimaryClient } from './primary-client.ts'
 import { jobsWord } from './transaction.ts'
 
 export interface ConsumerOptions {
@@ -120,7 +121,7 @@ export class Consumer implements Subscribed {
 
   async #run(): Promise<void> {
     for (let attempt = 1; !this.#stopping.signal.aborted; attempt++) {
-      const client = new pg.Client({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, pipeline: true, application_name: `tenfold ${this.subscription.consumer}` })
+      const client = new PrimaryClient({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, pipeline: true, application_name: `tenfold ${this.subscription.consumer}` })
       client.on('error', () => {})
       try {
         await client.connect()

@@ -4,16 +4,20 @@ import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import { randomHex } from '../../base/random.ts'
 import { after, monotonicMs } from '../../base/time.ts'
-import type { Database, MigrationReport, Position, Result, ServiceSchema, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
+import { primaryServer } from '../../ports/database.ts'
+import type { Database, MigrationReport, Position, Reader, ReadWish, Result, ServiceSchema, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
 import { Connections } from './connection.ts'
 import type { ConnectionOptions } from './connection.ts'
 import { gatherWrites } from './gathered-writes.ts'
 import { positionText, toPosition } from './log-position.ts'
 import type { PositionRow } from './log-position.ts'
+import { membersOf } from './members.ts'
 import { migrate } from './migration.ts'
 import { isConnectionLoss, refusalOf } from './refusal.ts'
-import { claimBucket, PostgresTransaction } from './transaction.ts'
+import { Replicas } from './replicas.ts'
+import type { PrimaryReading } from './replicas.ts'
+import { claimOwner, PostgresTransaction } from './transaction.ts'
 
 export interface PostgresDatabase extends Database {
   /** Calls back after each commit that put messages into the outbox; for a bus in the same process. */
@@ -28,7 +32,10 @@ const notifyDelayMs = 5
 /** NOTIFY carries less than 8,000 bytes; without names everybody looks. */
 const notifyCharactersMax = 1_900
 const notifyText = ofRuntime('outbox', `SELECT pg_notify('tenfold_outbox', $1)`)
-const claimedText = ofRuntime('claim', 'SELECT owner FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4')
+/** The id goes in the moment in which the commit shows. */
+const committingText = ofRuntime('committing', `
+  SELECT pid || ' ' || backend_xid AS transaction FROM pg_stat_activity
+  WHERE backend_xid IS NOT NULL AND (wait_event = 'SyncRep' OR query ~* '^\\s*(commit|end)\\M')`)
 const pruneBatchRows = 1_000
 /** Of the oldest rows only those that every consumer has read: one that was away finds everything. */
 const pruneOutboxText = ofRuntime('prune', `
@@ -44,7 +51,10 @@ const pruneText = (table: string) => ofRuntime('prune', `
 class Driver implements PostgresDatabase {
   readonly #options: ConnectionOptions
   readonly #connections: Connections
+  /** Null where there is one server only. */
+  readonly #replicas: Replicas | null
   readonly #listeners = new Set<(names: ReadonlySet<string>) => void>()
+  readonly #readers = new Map<string, PrimaryReader>()
   #nextPosition: Promise<Position> | undefined
   readonly #notifying = new Set<string>()
   readonly sender = `from:${randomHex(6)}`
@@ -55,6 +65,8 @@ class Driver implements PostgresDatabase {
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#connections = new Connections(options)
+    const members = membersOf(options.url)
+    this.#replicas = members && new Replicas(options, members, { position: () => this.position(), committing: () => this.#committing() })
   }
 
   readonly onAppended = (callback: (names: ReadonlySet<string>) => void): (() => void) => {
@@ -64,13 +76,14 @@ class Driver implements PostgresDatabase {
 
   async open(): Promise<void> {
     await this.#connections.owner.query('SELECT 1').catch((error: unknown) => { throw refusalOf(error) })
+    await this.#replicas?.open()
   }
 
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     if (this.#running > 0) await new Promise<void>(resolve => { this.#idle = resolve })
-    await this.#connections.close()
+    await Promise.all([this.#replicas?.close(), this.#connections.close()])
   }
 
   migrate(schemas: readonly ServiceSchema[]): Promise<MigrationReport> {
@@ -86,8 +99,15 @@ class Driver implements PostgresDatabase {
   }
 
   async claimed(service: string, scope: string, value: string): Promise<string | null> {
-    const { rows } = await this.query<{ owner: string }>(service, { text: claimedText, values: [claimBucket(scope, value), service, scope, value] })
+    const { rows } = await this.query<{ owner: string }>(service, claimOwner(service, scope, value))
     return rows[0]?.owner ?? null
+  }
+
+  reader(service: string, wish: ReadWish): Reader | Promise<Reader> {
+    let reader = this.#readers.get(service)
+    if (!reader) this.#readers.set(service, reader = new PrimaryReader(this, service))
+    if (!this.#replicas) return reader
+    return wish.server === primaryServer ? this.#replicas.here(reader) : this.#replicas.choose(wish, reader)
   }
 
   /** Callers of the same moment share one statement, which starts after all of them called. */
@@ -103,6 +123,11 @@ class Driver implements PostgresDatabase {
   async #readPosition(): Promise<Position> {
     const { rows } = await this.#count(() => this.#connections.owner.query<PositionRow>({ name: 'tenfold_position', text: positionText }))
     return toPosition(rows[0]!)
+  }
+
+  async #committing(): Promise<readonly string[]> {
+    const { rows } = await this.#count(() => this.#connections.owner.query<{ transaction: string }>({ name: 'tenfold_committing', text: committingText }))
+    return rows.map(({ transaction }) => transaction)
   }
 
   async prune(): Promise<number> {
@@ -126,6 +151,7 @@ class Driver implements PostgresDatabase {
 
   async #transaction<T>(scope: TransactionScope, work: (transaction: Transaction) => Promise<T>): Promise<T> {
     if (monotonicMs() >= scope.deadlineMonotonicMs) throw fault('DEADLINE_EXCEEDED')
+    this.#replicas?.require(scope.after)
     const client = await this.#connections.writers(scope.service).connect().catch((error: unknown) => { throw refusalOf(error) })
     let broken: Error | undefined
     const onError = (error: Error) => { broken = error }
@@ -137,7 +163,7 @@ class Driver implements PostgresDatabase {
       begun.catch(() => {})
       const transaction = new PostgresTransaction(client, scope)
       const value = await work(transaction)
-      await Promise.all([begun.catch((error: unknown) => { throw refusalOf(error) }), commit(client), transaction.sendPosition()])
+      await Promise.all([begun.catch((error: unknown) => { throw refusalOf(error) }), commit(client, this.#replicas !== null), transaction.sendPosition()])
       if (transaction.appended.size > 0) this.#announce(transaction.appended)
       return value
     } catch (error) {
@@ -174,7 +200,34 @@ class Driver implements PostgresDatabase {
   }
 }
 
-async function commit(client: pg.ClientBase): Promise<void> {
+/** Reads where everything is written. */
+class PrimaryReader implements PrimaryReading {
+  readonly server = primaryServer
+  readonly shows = null
+  readonly #database: Database
+  readonly service: string
+
+  constructor(database: Database, service: string) {
+    this.#database = database
+    this.service = service
+  }
+
+  query<Row>(statement: Statement): Promise<Result<Row>> { return this.#database.query<Row>(this.service, statement) }
+  claimed(scope: string, value: string): Promise<string | null> { return this.#database.claimed(this.service, scope, value) }
+  shown(): Promise<Position> { return this.#database.position() }
+}
+
+/** A commit that stopped waiting for its replicas is on one disk only, and Postgres says so in a warning: it stays, or not. */
+async function commit(client: pg.ClientBase, isReplicated: boolean): Promise<void> {
+  if (!isReplicated) return commitAlone(client)
+  let isAlone = false
+  const onNotice = ({ routine }: { readonly routine?: string | undefined }) => { if (routine === 'SyncRepWaitForLSN') isAlone = true }
+  client.on('notice', onNotice)
+  await commitAlone(client).finally(() => client.off('notice', onNotice))
+  if (isAlone) throw fault('OUTCOME_UNKNOWN', 'no replica confirmed the commit in time')
+}
+
+async function commitAlone(client: pg.ClientBase): Promise<void> {
   const { command } = await client.query('COMMIT').catch((error: unknown) => {
     if (isConnectionLoss(error)) throw fault('OUTCOME_UNKNOWN', undefined, { cause: error })
     throw refusalOf(error)

@@ -1,11 +1,13 @@
 /** What a Postgres and the runtime's tables in it look like from outside, for `tenfold doctor`. Reads only; starts nothing. */
 import { readdir, readFile, realpath } from 'node:fs/promises'
 import path from 'node:path'
-import pg from 'pg'
+import type pg from 'pg'
 import { limits } from '../../base/limits.ts'
 import { monotonicMs, now } from '../../base/time.ts'
 import type { Depth } from '../../ports/bus.ts'
 import { ConsumerStore } from './consumer-store.ts'
+import { memberFolder, readGroupState } from './group-state.ts'
+import { PrimaryClient } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 import { postmasterOf } from './server-process.ts'
 
@@ -19,8 +21,18 @@ export interface PostgresFacts {
   readonly oldestTransaction: { readonly pid: number; readonly ageMs: number } | null
   /** How far its clock is ahead of ours, and how exact that is. */
   readonly clock: { readonly aheadMs: number; readonly exactMs: number }
+  readonly replication: ReplicationFacts
   /** Null before the first migration. */
   readonly runtime: RuntimeFacts | null
+}
+
+export interface ReplicationFacts {
+  /** Those that follow, with the log they have not replayed. */
+  readonly following: readonly { readonly name: string; readonly lagBytes: number; readonly confirms: boolean }[]
+  /** `synchronous_standby_names`. */
+  readonly guard: string
+  /** Slots that nobody reads from keep the log for somebody who may be gone. */
+  readonly idleSlots: readonly string[]
 }
 
 export interface RuntimeFacts {
@@ -34,9 +46,10 @@ export interface RuntimeFacts {
   readonly jobs: { readonly due: number; readonly oldestAgeMs: number }
 }
 
-/** The embedded server that runs on this data folder, or null. */
+/** The embedded server that runs on this data folder, of several the primary, or null. */
 export async function findServer(dataFolder: string): Promise<{ readonly url: string; readonly pid: number; readonly port: number } | null> {
-  const folder = await realpath(path.join(dataFolder, 'postgres')).catch(() => null)
+  const { primary } = await readGroupState(dataFolder)
+  const folder = await realpath(path.join(memberFolder(dataFolder, primary), 'postgres')).catch(() => null)
   const running = folder === null ? null : await postmasterOf(path.join(folder, 'cluster'))
   if (folder === null || running === null) return null
   const password = (await readFile(path.join(folder, 'postgres.password'), 'utf8')).trim()
@@ -45,11 +58,11 @@ export async function findServer(dataFolder: string): Promise<{ readonly url: st
 
 /** `consumers`: by name, the messages each reacts to; null for all jobs. */
 export async function inspectPostgres(url: string, consumers: Readonly<Record<string, readonly string[] | null>>): Promise<PostgresFacts> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, statement_timeout: limits.statementTimeoutMs, application_name: 'tenfold doctor' })
+  const client = new PrimaryClient({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, statement_timeout: limits.statementTimeoutMs, application_name: 'tenfold doctor' })
   client.on('error', () => {})
   try {
     await client.connect()
-    return { ...await serverFacts(client), clock: await clockFacts(client), runtime: await runtimeFacts(client, consumers) }
+    return { ...await serverFacts(client), clock: await clockFacts(client), replication: await replicationFacts(client), runtime: await runtimeFacts(client, consumers) }
   } catch (error) {
     throw refusalOf(error)
   } finally {
@@ -59,7 +72,7 @@ export async function inspectPostgres(url: string, consumers: Readonly<Record<st
 
 interface ServerRow extends Record<string, string> { readonly version: string }
 
-async function serverFacts(client: pg.Client): Promise<Omit<PostgresFacts, 'clock' | 'runtime'>> {
+async function serverFacts(client: pg.Client): Promise<Omit<PostgresFacts, 'clock' | 'runtime' | 'replication'>> {
   const { rows: [row] } = await client.query<ServerRow>(`
     SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number, current_setting('fsync') AS fsync,
       current_setting('synchronous_commit') AS synchronous_commit, current_setting('full_page_writes') AS full_page_writes,
@@ -74,6 +87,15 @@ async function serverFacts(client: pg.Client): Promise<Omit<PostgresFacts, 'cloc
     connections: { used: Number(used), max: Number(max) },
     oldestTransaction: oldest ? { pid: oldest.pid, ageMs: oldest.age_ms } : null,
   }
+}
+
+async function replicationFacts(client: pg.Client): Promise<ReplicationFacts> {
+  const { rows: following } = await client.query<{ name: string; lag: number; confirms: boolean }>(`
+    SELECT application_name AS name, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::float8 AS lag, sync_state IN ('sync', 'quorum') AS confirms
+    FROM pg_stat_replication WHERE state = 'streaming' ORDER BY application_name`)
+  const { rows: slots } = await client.query<{ name: string }>('SELECT slot_name AS name FROM pg_replication_slots WHERE NOT active ORDER BY slot_name')
+  const { rows: [row] } = await client.query<{ guard: string }>(`SELECT current_setting('synchronous_standby_names') AS guard`)
+  return { following: following.map(({ name, lag, confirms }) => ({ name, lagBytes: lag, confirms })), guard: row!.guard, idleSlots: slots.map(({ name }) => name) }
 }
 
 async function clockFacts(client: pg.Client): Promise<PostgresFacts['clock']> {

@@ -8,6 +8,7 @@ import { createIndexText, prove } from './index-proof.ts'
 import { quote } from './migration.ts'
 import { nodesOf, scansOf } from './plan-scan.ts'
 import type { Catalog, PlanNode } from './plan-scan.ts'
+import { primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 
 export interface PostgresInspectionOptions {
@@ -28,7 +29,7 @@ class PostgresInspection implements Inspection {
 
   constructor(options: PostgresInspectionOptions) {
     this.#options = options
-    this.#pool = new pg.Pool({ connectionString: options.url, max: 2, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold inspection' })
+    this.#pool = primaryPool({ connectionString: options.url, max: 2, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold inspection' })
     this.#pool.on('error', () => {})
   }
 

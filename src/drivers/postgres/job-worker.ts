@@ -10,7 +10,7 @@
  * While jobs are short and there are plenty, it claims more than it runs at a time, and what
  * is done meanwhile goes in one statement.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import { backoffMs } from '../../base/backoff.ts'
 import { Batcher } from '../../base/batcher.ts'
 import { limits } from '../../base/limits.ts'
@@ -20,6 +20,7 @@ import { after, every, monotonicMs, sleep } from '../../base/time.ts'
 import { traceIdOf } from '../../base/traceparent.ts'
 import type { Working, WorkOptions } from '../../ports/queue.ts'
 import { ofRuntime } from './attribution.ts'
+import { PrimaryClient } from './primary-client.ts'
 import { jobOf } from './queue.ts'
 import type { JobRow } from './queue.ts'
 
@@ -202,7 +203,7 @@ export class JobWorker implements Working {
     const { signal } = this.#stopping
     const stopped = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
     while (!signal.aborted) {
-      const client = new pg.Client({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold jobs' })
+      const client = new PrimaryClient({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold jobs' })
       const ended = new Promise<void>(resolve => { client.on('error', () => resolve()).on('end', resolve) })
       client.on('notification', ({ payload }) => { if (payload !== this.#options.sender) this.wake() })
       try {

@@ -2,13 +2,14 @@
  * The lease port on Postgres: a session advisory lock says who holds a name, and dies with
  * the holder's connection; a counter row gives each grant its fencing token.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import { every } from '../../base/time.ts'
 import type { Lease, Leases } from '../../ports/lease.ts'
 import { ofRuntime } from './attribution.ts'
+import { PrimaryClient, primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 
 const lockText = ofRuntime('lease', `SELECT pg_try_advisory_lock(hashtextextended('tenfold lease ' || $1, 0)) AS held`)
@@ -21,7 +22,7 @@ const releaseText = ofRuntime('lease', 'UPDATE tenfold.lease SET released = true
 const currentText = ofRuntime('lease', 'SELECT 1 FROM tenfold.lease WHERE name = $1 AND token = $2 AND NOT released')
 
 export function openPostgresLeases(options: { readonly url: string; readonly log: Logger }): Leases {
-  const pool = new pg.Pool({ connectionString: options.url, max: 2, connectionTimeoutMillis: limits.connectTimeoutMs })
+  const pool = primaryPool({ connectionString: options.url, max: 2, connectionTimeoutMillis: limits.connectTimeoutMs })
   pool.on('error', () => {})
   const held = new Set<Lease>()
   let closed = false
@@ -53,7 +54,7 @@ export function openPostgresLeases(options: { readonly url: string; readonly log
 }
 
 async function acquire(url: string, name: string, ttlMs: number): Promise<Lease | null> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, query_timeout: ttlMs / 2, keepAlive: true })
+  const client = new PrimaryClient({ connectionString: url, connectionTimeoutMillis: limits.connectTimeoutMs, query_timeout: ttlMs / 2, keepAlive: true })
   const lost = new AbortController()
   client.on('error', () => lost.abort())
   client.on('end', () => lost.abort())

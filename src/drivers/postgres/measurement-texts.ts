@@ -17,9 +17,16 @@ export const checkpointsText = measure('SELECT num_timed::float8 AS timed, num_r
 export const connectionsText = measure(`
   SELECT state, count(*)::float8 AS count FROM pg_stat_activity WHERE backend_type = 'client backend' AND state IS NOT NULL GROUP BY state`)
 
+/** The time is told while a replica has something to replay, and a little longer. */
 export const replicasText = measure(`
-  SELECT application_name AS replica, max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::float8 AS lag
+  SELECT application_name AS replica, max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::float8 AS lag,
+    max(coalesce(extract(epoch FROM replay_lag), 0))::float8 AS seconds, bool_or(sync_state IN ('sync', 'quorum')) AS confirms
   FROM pg_stat_replication WHERE replay_lsn IS NOT NULL GROUP BY application_name`)
+
+/** How many replicas a commit waits for: of 'ANY 1 (a, b)' and 'FIRST 1 (a, b)' one, and of 'a, b' too. */
+export const awaitedText = measure(`
+  SELECT CASE WHEN names = '' THEN 0 ELSE coalesce(substring(upper(names) FROM '^(?:ANY|FIRST)? *([0-9]+)'), '1')::float8 END AS awaited
+  FROM current_setting('synchronous_standby_names') AS names`)
 
 /** Like ConsumerStore.depth, of all consumers. */
 export const consumersText = measure(`

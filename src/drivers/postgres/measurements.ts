@@ -1,11 +1,12 @@
 /** The measurements port on Postgres: its statistics, and its tables of bus and queue, over one connection that is opened anew when it breaks or is too slow. */
-import pg from 'pg'
+import type pg from 'pg'
 import { fault } from '../../base/errors.ts'
 import type { MetricName } from '../../base/metric-table.ts'
 import type { MetricReading, NumberSample } from '../../base/metric-registry.ts'
 import { after } from '../../base/time.ts'
 import type { Measurements } from '../../ports/measurements.ts'
-import { checkpointsText, connectionsText, consumersText, databaseText, queueText, replicasText } from './measurement-texts.ts'
+import { awaitedText, checkpointsText, connectionsText, consumersText, databaseText, queueText, replicasText } from './measurement-texts.ts'
+import { PrimaryClient } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 
 export interface PostgresMeasurementsOptions {
@@ -54,7 +55,7 @@ class PostgresMeasurements implements Measurements {
   async #connected(): Promise<pg.Client> {
     if (this.#closed) throw fault('UNAVAILABLE', 'the measurements are closed')
     if (this.#client) return this.#client
-    const client = new pg.Client({ connectionString: this.#url, application_name: 'tenfold measurements', keepAlive: true })
+    const client = new PrimaryClient({ connectionString: this.#url, application_name: 'tenfold measurements', keepAlive: true })
     const forget = () => { if (this.#client === client) this.#client = null }
     client.on('error', forget).on('end', forget)
     this.#client = client
@@ -81,7 +82,7 @@ async function ofDatabase(client: pg.Client): Promise<MetricReading[]> {
   const ask = async <Row extends pg.QueryResultRow>(text: string) => (await client.query<Row>(text)).rows
   const [database] = await ask<Record<'commits' | 'rollbacks' | 'deadlocks' | 'hit' | 'read' | 'temporary' | 'size' | 'wal' | 'max' | 'locks' | 'oldest', number>>(databaseText)
   const counts = new Map((await ask<{ state: string; count: number }>(connectionsText)).map(({ state, count }) => [state, count]))
-  const replicas = await ask<{ replica: string; lag: number }>(replicasText)
+  const replicas = await ofReplicas(client)
   const { commits, rollbacks, deadlocks, hit, read, temporary, size, wal, max, locks, oldest } = database!
   return [
     { name: 'tenfold_postgres_connections', samples: [...new Set([...usualStates, ...counts.keys()])].map(state => ({ labels: { state }, value: counts.get(state) ?? 0 })) },
@@ -90,7 +91,17 @@ async function ofDatabase(client: pg.Client): Promise<MetricReading[]> {
     one('tenfold_postgres_blocks_hit_total', hit), one('tenfold_postgres_blocks_read_total', read), one('tenfold_postgres_temporary_bytes_total', temporary),
     one('tenfold_postgres_size_bytes', size), one('tenfold_postgres_wal_bytes_total', wal), one('tenfold_postgres_oldest_transaction_seconds', oldest),
     ...await ofCheckpoints(client),
-    ...replicas.length > 0 ? [{ name: 'tenfold_postgres_replication_lag_bytes' as const, samples: replicas.map(({ replica, lag }) => ({ labels: { replica }, value: lag })) }] : [],
+    ...replicas,
+  ]
+}
+
+async function ofReplicas(client: pg.Client): Promise<MetricReading[]> {
+  const { rows } = await client.query<{ replica: string; lag: number; seconds: number; confirms: boolean }>(replicasText)
+  const { rows: [wanted] } = await client.query<{ awaited: number }>(awaitedText)
+  const lag = (name: MetricName, what: 'lag' | 'seconds'): MetricReading => ({ name, samples: rows.map(row => ({ labels: { replica: row.replica }, value: row[what] })) })
+  return [
+    one('tenfold_postgres_replicas_confirming', rows.filter(({ confirms }) => confirms).length), one('tenfold_postgres_replicas_awaited', wanted!.awaited),
+    ...rows.length > 0 ? [lag('tenfold_postgres_replication_lag_bytes', 'lag'), lag('tenfold_postgres_replication_lag_seconds', 'seconds')] : [],
   ]
 }
 

@@ -3,7 +3,7 @@
  * it claims and renews while it lives; what a dead worker, a cut connection or a restart
  * of the engine left behind is claimed again when its lease has run out. docs/decisions/0003.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
@@ -14,6 +14,7 @@ import type { DeadJob, Job, Queue, QueueDepth, Working, WorkOptions } from '../.
 import { ofRuntime } from './attribution.ts'
 import { JobWorker } from './job-worker.ts'
 import { observePools, stateOf } from './pool-metrics.ts'
+import { primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 
 export interface PostgresQueueOptions { readonly url: string; readonly log: Logger; readonly metrics?: MetricRegistry | null }
@@ -57,7 +58,7 @@ class PostgresQueue implements Queue {
 
   constructor(options: PostgresQueueOptions) {
     this.#options = options
-    this.#pool = new pg.Pool({ connectionString: options.url, max: 6, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold queue' })
+    this.#pool = primaryPool({ connectionString: options.url, max: 6, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold queue' })
     this.#pool.on('error', () => {})
     observePools(options.metrics, () => [stateOf('tenfold', 'queue', this.#pool)])
   }

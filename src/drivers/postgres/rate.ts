@@ -1,10 +1,10 @@
 /** The rate port on Postgres: one row per name, by the server's clock, so that all processes count together. */
-import pg from 'pg'
 import { allowanceOf } from '../../base/allowance.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { Rates } from '../../ports/rate.ts'
 import { ofRuntime } from './attribution.ts'
+import { primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 
 const connectionsMax = 2
@@ -19,7 +19,7 @@ const lookText = ofRuntime('rate', `SELECT ${milliseconds('full_at - clock_times
 const pruneText = ofRuntime('rate', 'DELETE FROM tenfold.rate WHERE full_at < clock_timestamp()')
 
 export function openPostgresRates(options: { readonly url: string; readonly log: Logger }): Rates {
-  const pool = new pg.Pool({ connectionString: options.url, max: connectionsMax, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold' })
+  const pool = primaryPool({ connectionString: options.url, max: connectionsMax, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold' })
   pool.on('error', error => options.log.debug({ err: error }, 'an idle connection to Postgres broke'))
   const ask = async (name: string, text: string, values: readonly unknown[]): Promise<number | null> => {
     const { rows } = await pool.query<{ full_ms: number }>({ name, text, values: [...values] }).catch((error: unknown) => { throw refusalOf(error) })

@@ -66,7 +66,8 @@ export async function startPostgresServer(options: PostgresServerOptions): Promi
   }
   const port = await choosePort(files, options.port)
   const launched = await launch({ files, port, settings })
-  if (!await answers(port, password)) {
+  // Asked again: on a busy machine a login may take longer than it may.
+  if (!await answers(port, password) && !await answers(port, password) && !await answers(port, password)) {
     await shutDown(launched.pid)
     throw fault('UNAVAILABLE', `the new Postgres on ${files.cluster} does not accept the password of ${files.folder}`)
   }

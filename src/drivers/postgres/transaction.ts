@@ -34,6 +34,8 @@ export const appendText = ofRuntime('outbox', `
   INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at, traceparent, run_at)
   SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[], $8::text[], $9::timestamptz[])`)
 
+export const claimOwner = (service: string, scope: string, value: string): Statement => ({ text: claimOwnerText, values: [claimBucket(scope, value), service, scope, value] })
+
 export function appendStatement(messages: readonly Message[]): Statement {
   const column = <T>(pick: (message: Message) => T) => messages.map(pick)
   for (const { name, payload } of messages) {

@@ -74,6 +74,7 @@ function database(series: Series): Panel[] {
     panel('Size', 'bytes', [series('tenfold_postgres_size_bytes'), 'database']),
     panel('Oldest transaction', 's', [series('tenfold_postgres_oldest_transaction_seconds'), 'age']),
     panel('Replicas, behind', 'bytes', [series('tenfold_postgres_replication_lag_bytes'), '{{replica}}']),
+    panel('Queries by where they read', 'reqps', [`sum by (server) (rate(${series('tenfold_database_readers_total')}[5m]))`, '{{server}}']),
     panel('Time to tell the measurements', 's', [series('tenfold_engine_read_seconds'), '{{engine}}']),
   ]
 }

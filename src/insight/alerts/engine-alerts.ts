@@ -23,6 +23,18 @@ const postgres: readonly Alert[] = [
     mend: ['Many are "idle in transaction": see TenfoldPostgresLongTransaction.', 'Others than Tenfold are connected: they go through a pooler, or away.', 'Fewer processes or smaller pools in the topology; or a higher `max_connections`, which costs memory.'],
   },
   {
+    name: 'TenfoldPostgresCommitsUnconfirmed', severity: 'page', for: '1m',
+    expr: series => `${series('tenfold_postgres_replicas_confirming')} < ${series('tenfold_postgres_replicas_awaited')}`,
+    summary: 'Commits wait for a replica that is not there.',
+    means: 'A commit is acknowledged when a replica has it on disk, and fewer follow than are needed for that: every command waits until its deadline. Queries are answered.',
+    look: [
+      { tells: 'which replicas follow, and how far behind', query: series => series('tenfold_postgres_replication_lag_bytes') },
+      { tells: 'what the keeper of the servers says', command: 'tenfold logs --level warn --since 15m' },
+      { tells: 'what is wrong', command: 'tenfold doctor' },
+    ],
+    mend: ['The embedded replicas are made anew by themselves: their disk is full, or their log, beside their data, tells why not.', 'It is for good, and a second copy can wait: fewer `synchronous` in the topology, and a start.'],
+  },
+  {
     name: 'TenfoldPostgresReplicationLag', severity: 'ticket', for: '10m',
     expr: series => `${series('tenfold_postgres_replication_lag_bytes')} > ${256 * mebibyte}`,
     summary: 'The replica {{ $labels.replica }} is {{ $value | humanize1024 }}B of log behind.',

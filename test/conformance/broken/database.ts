@@ -2,7 +2,7 @@
 import type { Database, Transaction } from '../../../src/ports/database.ts'
 
 const over = (database: Database, changes: Partial<Database>): Database => {
-  const bound = Object.fromEntries(['open', 'close', 'migrate', 'query', 'transaction', 'claimed', 'position', 'prune', 'healthy']
+  const bound = Object.fromEntries(['open', 'close', 'migrate', 'query', 'reader', 'transaction', 'claimed', 'position', 'prune', 'healthy']
     .map(method => [method, (database[method as keyof Database] as (...values: unknown[]) => unknown).bind(database)]))
   return { ...(bound as unknown as Database), ...changes }
 }
@@ -51,6 +51,9 @@ const changed = (database: Database, changes: (transaction: Transaction) => Part
 
 /** Stays with the first bucket. */
 export const neverEnters = (database: Database): Database => changed(database, () => ({ enter() {} }))
+
+/** Reads wherever it is quickest. */
+export const forgetsSession = (database: Database): Database => over(database, { reader: (service, wish) => database.reader(service, { ...wish, after: [] }) })
 
 /** Tells where the log stood before COMMIT. */
 export const tellsTooEarly = (database: Database): Database => changed(database, () => ({ committed: () => database.position() }))
