@@ -1,0 +1,99 @@
+/** The drivers on a real Redis against their suites, and drivers with one fault each, which the suites must find. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { silentLogger } from '../../src/base/log.ts'
+import { cacheSuite } from '../../src/conformance/cache.ts'
+import { failures, verify } from '../../src/conformance/check.ts'
+import { sharedCacheSuite } from '../../src/conformance/shared-cache.ts'
+import type { SharedCacheSubject } from '../../src/conformance/shared-cache.ts'
+import { monotonicMs, sleep } from '../../src/base/time.ts'
+import { openRedisCache } from '../../src/drivers/redis/cache.ts'
+import type { SharedCache } from '../../src/ports/cache.ts'
+import { skipWithout } from '../../scripts/engines.ts'
+import { patientMs, testRedis } from '../support/redis.ts'
+import type { TestRedis } from '../support/redis.ts'
+
+const skip = skipWithout('redis')
+let redis: TestRedis
+before(async () => { if (!skip) redis = await testRedis() })
+after(() => redis?.close())
+
+const bytesMax = 100_000
+const openCache = (namespace: string, callMs = patientMs) => openRedisCache({ url: redis.url, log: silentLogger, namespace, callMs, valueBytesMax: bytesMax, tagsMax: 100 })
+
+const cacheDriver = (name: string, wrap = (cache: SharedCache): SharedCache => cache) => ({
+  name,
+  deviates: { 'the budget counts bytes': 'the server has one budget for all that it keeps: its measurements tell' },
+  async open() {
+    const cache = openCache(redis.namespace())
+    await cache.open()
+    return { subject: { cache: wrap(cache), bytesMax }, close: () => cache.close() }
+  },
+})
+
+type Wrap = (cache: SharedCache) => SharedCache
+const sharedDriver = (name: string, wrap: Wrap = cache => cache, spaces = 1) => ({
+  name,
+  faults: ['restart', 'flush', 'evict', 'cut', 'hang'],
+  async open() {
+    const namespaces = Array.from({ length: spaces }, () => redis.namespace())
+    const caches = [namespaces[0]!, namespaces.at(-1)!].map(namespace => openCache(namespace, 400))
+    await Promise.all(caches.map(cache => cache.open()))
+    const [one, other] = caches.map(wrap) as [SharedCache, SharedCache]
+    const subject: SharedCacheSubject = {
+      one, other, restart: () => redis.restart(), flush: () => redis.flush(), cut: () => redis.cut(), hang: () => redis.hang(),
+      async evict() { await redis.ask('DEL', `${namespaces[0]}:tags`) },
+    }
+    return { subject, close: async () => { await Promise.all(caches.map(cache => cache.close())) } }
+  },
+})
+
+const options = { skip, timeout: 30_000 }
+for (const one of verify(cacheSuite, cacheDriver('redis'))) test(one.name, options, () => one.run())
+for (const one of verify(sharedCacheSuite, sharedDriver('redis, shared'))) test(one.name, options, () => one.run())
+
+/** The driver with some of its methods replaced. */
+function altered(cache: SharedCache, change: Partial<SharedCache>): SharedCache {
+  const base: SharedCache = {
+    get isUp() { return cache.isUp },
+    open: () => cache.open(), close: () => cache.close(), begin: () => cache.begin(), get: key => cache.get(key), claim: (key, leaseMs) => cache.claim(key, leaseMs),
+    set: one => cache.set(one), delete: key => cache.delete(key), invalidate: tags => cache.invalidate(tags), clear: () => cache.clear(), stats: () => cache.stats(),
+  }
+  return Object.assign(base, change)
+}
+
+/** A set as if it had begun just now. */
+const forgetful: Wrap = cache => altered(cache, { set: async one => { await cache.get(one.key); return cache.set({ ...one, generation: cache.begin() }) } })
+const everybodyReads: Wrap = cache => altered(cache, { claim: async (key, leaseMs) => ({ ...await cache.claim(key, leaseMs), mine: true }) })
+const keepsLeases: Wrap = cache => altered(cache, { delete: async () => {} })
+const forgetsAll: Wrap = cache => altered(cache, { invalidate: () => cache.clear() })
+const waits: Wrap = cache => altered(cache, {
+  async get(key) {
+    const untilMs = monotonicMs() + 4_000
+    for (;;) { try { return await cache.get(key) } catch (error) { if (monotonicMs() > untilMs) throw error; await sleep(20) } }
+  },
+})
+
+const faults: readonly [Wrap, readonly string[], number?][] = [
+  [forgetful, ['a set that one began does not bring back what the other invalidated or cleared', 'an engine that has forgotten everything refuses what was begun before', 'an engine that has forgotten its tags gives nothing from before']],
+  [everybodyReads, ['of many who find nothing one reads, and the others find what it has set', 'what is stale is given, and one reads it anew']],
+  [keepsLeases, ['who gives up, is refused, or takes too long makes room for the next']],
+  [forgetsAll, ['many invalidations forget nothing that they do not name, and bring nothing back']],
+]
+
+for (const [wrap, checks] of faults) {
+  test(`a shared cache that ${wrap.name} is found`, options, async () => {
+    const cases = verify(sharedCacheSuite, sharedDriver('broken', wrap)).filter(one => checks.some(check => one.name.endsWith(check)))
+    assert.equal((await failures(cases)).length, checks.length)
+  })
+}
+
+test('a shared cache that waits for an engine that hangs is found', { skip, timeout: 60_000 }, async () => {
+  const cases = verify(sharedCacheSuite, sharedDriver('broken', waits)).filter(one => one.name.endsWith('an engine that hangs is given up soon, and found again'))
+  assert.equal((await failures(cases)).length, 1)
+})
+
+test('caches of two namespaces that pass for one are found', options, async () => {
+  const failed = await failures(verify(sharedCacheSuite, sharedDriver('broken', undefined, 2)).filter(one => /what one sets|what one invalidates|of many/.test(one.name)))
+  assert.equal(failed.length, 3)
+})
