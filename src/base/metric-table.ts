@@ -54,6 +54,9 @@ const processes = {
   tenfold_cache_bytes: { type: 'gauge', of: 'process', labels: [], help: 'Bytes of the answers that are kept.' },
   tenfold_cache_limit_bytes: { type: 'gauge', of: 'process', labels: [], help: 'Bytes that kept answers may take.' },
   tenfold_cache_entries: { type: 'gauge', of: 'process', labels: [], help: 'Answers that are kept.' },
+  tenfold_cache_shared_requests_total: { type: 'counter', of: 'process', labels: ['result'], help: 'Looks into the cache that processes share: hit, miss (read here), wait (found once another process had read it), late (waited for one in vain), failed (it did not answer).' },
+  tenfold_cache_shared_up: { type: 'gauge', of: 'process', labels: [], help: '1 when the process uses the cache that processes share, 0 while that does not answer.' },
+  tenfold_rate_local_total: { type: 'counter', of: 'process', labels: [], help: 'Requests whose rate this process counted alone, since the engine that counts for all did not answer.' },
   tenfold_cache_evictions_total: { type: 'counter', of: 'process', labels: [], help: 'Kept answers that had to make room.' },
 } as const satisfies Record<string, MetricEntry>
 
@@ -85,6 +88,14 @@ const engines = {
   tenfold_postgres_wal_bytes_total: { type: 'counter', of: 'engine', labels: [], help: 'Bytes of write-ahead log.' },
   tenfold_postgres_checkpoints_total: { type: 'counter', of: 'engine', labels: ['cause'], help: 'Checkpoints, timed or requested.' },
   tenfold_postgres_oldest_transaction_seconds: { type: 'gauge', of: 'engine', labels: [], help: 'Age of the oldest transaction that runs; what is older than it waits on the bus.' },
+  tenfold_redis_memory_bytes: { type: 'gauge', of: 'engine', labels: ['server'], help: 'Memory that the Redis uses.' },
+  tenfold_redis_memory_limit_bytes: { type: 'gauge', of: 'engine', labels: ['server'], help: 'Memory that it may use; absent without a limit.' },
+  tenfold_redis_hits_total: { type: 'counter', of: 'engine', labels: ['server'], help: 'Reads of keys that were there.' },
+  tenfold_redis_misses_total: { type: 'counter', of: 'engine', labels: ['server'], help: 'Reads of keys that were not there.' },
+  tenfold_redis_evictions_total: { type: 'counter', of: 'engine', labels: ['server'], help: 'Keys that had to make room.' },
+  tenfold_redis_keys: { type: 'gauge', of: 'engine', labels: ['server'], help: 'Keys that it holds.' },
+  tenfold_redis_commands_total: { type: 'counter', of: 'engine', labels: ['server'], help: 'Commands that it has run, those within scripts too.' },
+  tenfold_redis_connections: { type: 'gauge', of: 'engine', labels: ['server'], help: 'Connections of clients.' },
   tenfold_postgres_replication_lag_bytes: { type: 'gauge', of: 'engine', labels: ['replica'], help: 'Write-ahead log that a replica has not yet replayed; absent without replicas.' },
 } as const satisfies Record<string, MetricEntry>
 

@@ -27,6 +27,7 @@ import { RateGate } from '../runtime/rate-gate.ts'
 import { createRouter } from '../runtime/router.ts'
 import type { RouterOptions } from '../runtime/router.ts'
 import { Session } from '../runtime/session.ts'
+import { SharedTier } from '../runtime/shared-tier.ts'
 import { Statistics } from '../runtime/statistics.ts'
 import { routesOf } from '../runtime/target.ts'
 import { createUploads } from '../runtime/upload.ts'
@@ -73,6 +74,8 @@ export interface BootOptions {
   readonly tracing?: boolean
   /** False: everyone who asks for what is not kept reads it. For negative controls. */
   readonly singleFlight?: boolean
+  /** False: each process reads for itself what no process has kept. For negative controls. */
+  readonly cacheLeases?: boolean
 }
 
 export interface Running {
@@ -120,18 +123,20 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   if (metrics) closers.add(measureProcess(metrics))
   const pools = await poolSizesFor(options)
   const engines = driversOf(topology.ports, { databaseUrl: options.databaseUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools, metrics })
-  const { database, bus, queue, transport, cache, broadcast, leases } = engines
+  const { database, bus, queue, transport, cache, sharedCache, broadcast, leases } = engines
   await database.open()
   closers.add(() => database.close())
   await migrate(app, engines)
-  for (const engine of [...cache ? [cache, broadcast] : [], ...engines.cdn ? [engines.cdn] : [], leases, engines.rates, bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
+  for (const engine of [...cache ? [cache, broadcast] : [], ...sharedCache ? [sharedCache] : [], ...engines.cdn ? [engines.cdn] : [], leases, engines.rates, bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
     await engine.open()
     closers.add(() => engine.close())
   }
   const session = new Session({ database, bus, tokens: tokenCodec(options.secret) })
-  const invalidation = cache && new Invalidation({ cache, broadcast, log })
+  const shared = sharedCache && new SharedTier({ shared: sharedCache, log, leases: options.cacheLeases })
+  if (shared) closers.add(every(1_000, async () => { await shared.settle() }))
+  const invalidation = cache && new Invalidation({ cache, shared, broadcast, log })
   if (invalidation) closers.add(invalidation.listen())
-  const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps, singleFlight: options.singleFlight })
+  const queryCache = cache && invalidation && new QueryCache({ cache, shared, session, invalidation, log, stamps: options.cacheStamps, singleFlight: options.singleFlight })
   const statistics = new Statistics(metrics)
   const tracer = await tracerOf(options)
   closers.add(() => tracer.close())
@@ -140,8 +145,9 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   transport.serve(services, call => dispatcher.dispatch(call))
   if (does === 'everything' || does === 'background') await startBackground(options, engines, { services, invalidation, statistics, tracer }, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
-  if (metrics) measureParts(metrics, { app, does, statistics, limiter, cache })
-  const listening = does === 'everything' || does === 'requests' ? await listen(options, engines, { dispatcher, cache: queryCache, limiter, statistics, tracer }, closers) : null
+  const gate = new RateGate({ rates: engines.rates, local: engines.localRates ?? undefined, log })
+  if (metrics) measureParts(metrics, { app, gate, does, statistics, limiter, cache, shared })
+  const listening = does === 'everything' || does === 'requests' ? await listen(options, engines, { dispatcher, cache: queryCache, limiter, gate, statistics, tracer }, closers) : null
   let stopping: Promise<void> | undefined
   const stop = async (lingerMs?: number) => {
     await listening?.drain(limits.drainMs, lingerMs)
@@ -149,7 +155,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   }
   return {
     url: listening?.url ?? null, engines, limiter, statistics, metrics, tracer, invoke: call => invoke(dispatcher, call),
-    flushCache: async () => { await cache?.clear(); return cache !== null },
+    flushCache: async () => { await shared?.clear(); await cache?.clear(); return cache !== null },
     take: connection => listening ? listening.take(connection) : connection.destroy(),
     stop: lingerMs => stopping ??= stop(lingerMs),
   }
@@ -161,13 +167,13 @@ async function tracerOf({ app, log, tracing }: BootOptions): Promise<Tracer> {
   return new Tracer({ enabled: tracing, exporter })
 }
 
-async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn, rates }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter' | 'statistics' | 'tracer'>, closers: Closers): Promise<Listening> {
+async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter' | 'gate' | 'statistics' | 'tracer'>, closers: Closers): Promise<Listening> {
   let closing = false
   const listening = await ingress.listen({
     host: options.host, port: options.port, handedDown: options.handedDown, corsOrigins: app.options.corsOrigins ?? [],
     routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app, blobs),
     // What arrives while it drains is answered: only when the time for that is over is it refused.
-    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, gate: new RateGate({ rates, log }), proxies: proxiesOf(options.topology), uploads: acceptsUploads(app) ? await createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
+    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, proxies: proxiesOf(options.topology), uploads: acceptsUploads(app) ? await createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
   })
   closers.add(() => { closing = true; return listening.close() })
   return listening

@@ -66,6 +66,7 @@ async function start(): Promise<void> {
     port: Number(env.TENFOLD_PORT),
     limiterEnabled: env.TENFOLD_LIMITER !== 'off',
     singleFlight: env.TENFOLD_SINGLE_FLIGHT !== 'off',
+    cacheLeases: env.TENFOLD_CACHE_LEASES !== 'off',
     cacheStamps: env.TENFOLD_CACHE_STAMPS !== 'off',
     metrics: env.TENFOLD_METRICS !== 'off',
     tracing: env.TENFOLD_TRACES !== 'off',

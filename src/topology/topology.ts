@@ -19,11 +19,16 @@ export interface ProcessTopology<Name extends string = string> {
   readonly replicas: number | 'cores'
 }
 
+/** A Redis that is started here, in the data folder, or one that runs elsewhere. */
+export type RedisServer = { readonly embedded: true; readonly memoryBytesMax: number } | { readonly url: string | FromEnvironment }
+
 export interface Ports {
   /** The embedded server stays `small` unless it may take the `machine`: docs/database.md. */
   readonly database: { readonly driver: 'postgres'; readonly embedded: true; readonly settings?: 'small' | 'machine' } | { readonly driver: 'postgres'; readonly url: string | FromEnvironment }
-  /** 'memory': each process keeps answers, and forgets what a broadcast names. */
-  readonly cache: { readonly driver: 'none' } | { readonly driver: 'memory'; readonly bytesMax: number }
+  /** No port: the Redis that `cache` and `rate` use. All that it has may be lost; it makes room by forgetting. */
+  readonly redis?: RedisServer
+  /** 'memory': each process keeps answers, and forgets what a broadcast names. 'redis': so too, and what one has read the others find there. */
+  readonly cache: { readonly driver: 'none' } | { readonly driver: 'memory' | 'redis'; readonly bytesMax: number }
   readonly broadcast: { readonly driver: 'memory' } | { readonly driver: 'postgres' }
   /**
    * What stands in front and keeps public answers. 'varnish' is started here, on a port of its
@@ -35,8 +40,8 @@ export interface Ports {
   readonly queue: { readonly driver: 'postgres'; readonly concurrency: number }
   readonly bus: { readonly driver: 'postgres' }
   readonly lease: { readonly driver: 'postgres' }
-  /** Counts the calls of intents that have a rate: 'memory' for one process that answers requests, 'postgres' for all together. */
-  readonly rate: { readonly driver: 'memory' } | { readonly driver: 'postgres' }
+  /** Counts the calls of intents that have a rate: 'memory' for one process that answers requests, 'postgres' or 'redis' for all together. */
+  readonly rate: { readonly driver: 'memory' } | { readonly driver: 'postgres' } | { readonly driver: 'redis' }
   readonly transport: { readonly driver: 'memory' } | { readonly driver: 'serialising'; readonly retries: number }
   /** `proxies`: how many trusted ones stand in front; the address of a request is then what they write into X-Forwarded-For. Default: the CDN started here, else none. */
   readonly ingress: { readonly driver: 'http'; readonly port: number; readonly proxies?: number }

@@ -4,10 +4,14 @@ import { after, before, test } from 'node:test'
 import { silentLogger } from '../../src/base/log.ts'
 import { cacheSuite } from '../../src/conformance/cache.ts'
 import { failures, verify } from '../../src/conformance/check.ts'
+import { measurementsSuite } from '../../src/conformance/measurements.ts'
+import { rateSuite } from '../../src/conformance/rate.ts'
 import { sharedCacheSuite } from '../../src/conformance/shared-cache.ts'
 import type { SharedCacheSubject } from '../../src/conformance/shared-cache.ts'
 import { monotonicMs, sleep } from '../../src/base/time.ts'
 import { openRedisCache } from '../../src/drivers/redis/cache.ts'
+import { openRedisMeasurements } from '../../src/drivers/redis/measurements.ts'
+import { openRedisRates } from '../../src/drivers/redis/rate.ts'
 import type { SharedCache } from '../../src/ports/cache.ts'
 import { skipWithout } from '../../scripts/engines.ts'
 import { patientMs, testRedis } from '../support/redis.ts'
@@ -48,9 +52,53 @@ const sharedDriver = (name: string, wrap: Wrap = cache => cache, spaces = 1) => 
   },
 })
 
+const rateDriver = (name: string, spaces = 1) => ({
+  name,
+  async open() {
+    const namespaces = Array.from({ length: spaces }, () => redis.namespace())
+    const [one, other] = [namespaces[0]!, namespaces.at(-1)!].map(namespace => openRedisRates({ url: redis.url, log: silentLogger, namespace, callMs: patientMs }))
+    await Promise.all([one!.open(), other!.open()])
+    return { subject: { one: one!, other: other! }, close: async () => { await Promise.all([one!.close(), other!.close()]) } }
+  },
+})
+
+const measurementsDriver = {
+  name: 'redis',
+  faults: ['hang', 'cut'],
+  async open() {
+    const measurements = openRedisMeasurements({ url: redis.url, server: 'redis', log: silentLogger })
+    const subject = {
+      measurements,
+      connections: async () => String(await redis.ask('CLIENT', 'LIST')).trim().split('\n').length - 1,
+      hang: async () => { const resume = redis.hang(); return async () => resume() },
+      cut: () => redis.cut(),
+    }
+    return { subject, close: () => measurements.close() }
+  },
+}
+
 const options = { skip, timeout: 30_000 }
 for (const one of verify(cacheSuite, cacheDriver('redis'))) test(one.name, options, () => one.run())
 for (const one of verify(sharedCacheSuite, sharedDriver('redis, shared'))) test(one.name, options, () => one.run())
+for (const one of [...verify(rateSuite, rateDriver('redis')), ...verify(measurementsSuite, measurementsDriver)]) test(one.name, { ...options, skip: skip || one.skip }, () => one.run())
+
+test('rates in two namespaces that pass for one are found', options, async () => {
+  const failed = await failures(verify(rateSuite, rateDriver('broken', 2)).filter(one => /of many at one moment|counted down/.test(one.name)))
+  assert.equal(failed.length, 2)
+})
+
+test('what Redis measures of itself is what it has', options, async () => {
+  const space = redis.namespace()
+  const measurements = openRedisMeasurements({ url: redis.url, server: 'redis', log: silentLogger })
+  const valueOf = async (name: string) => (await measurements.read(patientMs)).find(one => one.name === name)!.samples.map(sample => 'value' in sample ? sample.value : NaN)[0]!
+  const [keys, hits, misses] = [await valueOf('tenfold_redis_keys'), await valueOf('tenfold_redis_hits_total'), await valueOf('tenfold_redis_misses_total')]
+  await redis.ask('SET', `${space}:a`, '1')
+  await redis.ask('GET', `${space}:a`)
+  await redis.ask('GET', `${space}:b`)
+  assert.deepEqual([await valueOf('tenfold_redis_keys'), await valueOf('tenfold_redis_hits_total'), await valueOf('tenfold_redis_misses_total')], [keys + 1, hits + 1, misses + 1])
+  assert.equal(await valueOf('tenfold_redis_memory_limit_bytes'), 64 << 20)
+  await measurements.close()
+})
 
 /** The driver with some of its methods replaced. */
 function altered(cache: SharedCache, change: Partial<SharedCache>): SharedCache {

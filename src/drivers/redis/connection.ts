@@ -141,7 +141,7 @@ export class RedisConnection {
       client = await clientOf(this.#options.url)
       client.on('error', (error: Error) => this.#lost(client!, error.message)).on('end', () => this.#lost(client!, 'the connection ended'))
       await within(connectMs, client.connect())
-      await within(this.#callMs, client.sendCommand(['PING']))
+      await within(Math.min(this.#callMs, connectMs), client.sendCommand(['PING']))
       if (this.#stopping.signal.aborted) return client.destroy()
       this.#client = client
       this.#failures = 0
