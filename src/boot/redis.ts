@@ -11,7 +11,7 @@ interface Place { readonly dataFolder: string; readonly secret: Buffer; readonly
 
 /** For drivers on the Redis of cache and rate. The namespace is the deployment's own: others may use the same server. */
 export function redisOptionsOf({ redis }: Ports, place: Place) {
-  return { url: urlOf(redis!, 'cache', place), namespace: namespaceOf(place.secret), log: place.log }
+  return { url: urlOf(redis!, 'cache', place), namespace: namespaceOf(place.secret), log: place.log, callMs: redis!.callMs }
 }
 
 export function urlOf(server: RedisServer, purpose: RedisPurpose, { dataFolder, secret }: Place): string {

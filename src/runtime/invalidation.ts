@@ -67,7 +67,7 @@ export class Invalidation {
         if (text.slice(0, at) === this.#sender) return
         const untold = tagsOf(words, untoldMark)
         if (untold.length > 0) this.#forget(untold).catch(failed)
-        ;(said === everything ? cache.clear() : cache.invalidate(tagsOf(words))).catch(failed)
+        ;(said === everything ? cache.clear() : cache.invalidate([...tagsOf(words), ...untold])).catch(failed)
       },
     })
   }

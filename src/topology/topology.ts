@@ -20,7 +20,10 @@ export interface ProcessTopology<Name extends string = string> {
 }
 
 /** A Redis that is started here, in the data folder, or one that runs elsewhere. */
-export type RedisServer = { readonly embedded: true; readonly memoryBytesMax: number } | { readonly url: string | FromEnvironment }
+export type RedisServer = ({ readonly embedded: true; readonly memoryBytesMax: number } | { readonly url: string | FromEnvironment }) & {
+  /** A call that takes longer is given up, and a few of them in a row make Redis count as away. Default 20. */
+  readonly callMs?: number
+}
 
 export interface Ports {
   /** The embedded server stays `small` unless it may take the `machine`: docs/database.md. */

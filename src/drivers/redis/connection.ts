@@ -19,7 +19,7 @@ export interface RedisOptions {
   readonly url: string
   readonly log: Logger
   /** A call that takes longer has failed. */
-  readonly callMs?: number
+  readonly callMs?: number | undefined
 }
 
 type Argument = string | Buffer
