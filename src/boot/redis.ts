@@ -20,6 +20,9 @@ export function urlOf(server: RedisServer, purpose: RedisPurpose, { dataFolder, 
 
 export const namespaceOf = (secret: Buffer): string => `tenfold:${createHmac('sha256', secret).update('tenfold redis namespace').digest('hex').slice(0, 12)}`
 
+/** True when a Redis is started here. */
+export const startsRedis = ({ redis }: Ports): boolean => redis !== undefined && 'embedded' in redis
+
 /** Starts what the topology wants started; the urls of all that it uses, by the name under which they are measured. */
 export async function startRedis({ redis }: Ports, place: Place, closers: Closers): Promise<Readonly<Record<string, string>>> {
   if (!redis) return {}
