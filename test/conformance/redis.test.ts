@@ -6,21 +6,26 @@ import { cacheSuite } from '../../src/conformance/cache.ts'
 import { failures, verify } from '../../src/conformance/check.ts'
 import { measurementsSuite } from '../../src/conformance/measurements.ts'
 import { rateSuite } from '../../src/conformance/rate.ts'
+import { sessionSuite } from '../../src/conformance/session.ts'
 import { sharedCacheSuite } from '../../src/conformance/shared-cache.ts'
 import type { SharedCacheSubject } from '../../src/conformance/shared-cache.ts'
 import { monotonicMs, sleep } from '../../src/base/time.ts'
 import { openRedisCache } from '../../src/drivers/redis/cache.ts'
 import { openRedisMeasurements } from '../../src/drivers/redis/measurements.ts'
 import { openRedisRates } from '../../src/drivers/redis/rate.ts'
+import { openRedisSessions } from '../../src/drivers/redis/session.ts'
 import type { SharedCache } from '../../src/ports/cache.ts'
 import { skipWithout } from '../../scripts/engines.ts'
 import { patientMs, testRedis } from '../support/redis.ts'
+import type { Sessions } from '../../src/ports/session.ts'
 import type { TestRedis } from '../support/redis.ts'
 
 const skip = skipWithout('redis')
 let redis: TestRedis
-before(async () => { if (!skip) redis = await testRedis() })
-after(() => redis?.close())
+/** One that keeps what it has. */
+let state: TestRedis
+before(async () => { if (!skip) [redis, state] = await Promise.all([testRedis(), testRedis('state')]) })
+after(() => Promise.all([redis?.close(), state?.close()]))
 
 const bytesMax = 100_000
 const openCache = (namespace: string, callMs = patientMs) => openRedisCache({ url: redis.url, log: silentLogger, namespace, callMs, valueBytesMax: bytesMax, tagsMax: 100 })
@@ -62,6 +67,16 @@ const rateDriver = (name: string, spaces = 1) => ({
   },
 })
 
+const sessionDriver = (name: string, wrap = (sessions: Sessions): Sessions => sessions, engine = () => state) => ({
+  name, faults: ['restart'],
+  async open() {
+    const namespace = engine().namespace()
+    const [one, other] = [0, 1].map(() => openRedisSessions({ url: engine().url, log: silentLogger, namespace, callMs: patientMs })) as [Sessions, Sessions]
+    await Promise.all([one.open(), other.open()])
+    return { subject: { one: wrap(one), other: wrap(other), restart: () => engine().restart() }, close: async () => { await Promise.all([one.close(), other.close()]) } }
+  },
+})
+
 const measurementsDriver = {
   name: 'redis',
   faults: ['hang', 'cut'],
@@ -80,6 +95,7 @@ const measurementsDriver = {
 const options = { skip, timeout: 30_000 }
 for (const one of verify(cacheSuite, cacheDriver('redis'))) test(one.name, options, () => one.run())
 for (const one of verify(sharedCacheSuite, sharedDriver('redis, shared'))) test(one.name, options, () => one.run())
+for (const one of verify(sessionSuite, sessionDriver('redis'))) test(one.name, options, () => one.run())
 for (const one of [...verify(rateSuite, rateDriver('redis')), ...verify(measurementsSuite, measurementsDriver)]) test(one.name, { ...options, skip: skip || one.skip }, () => one.run())
 
 test('rates in two namespaces that pass for one are found', options, async () => {
@@ -144,4 +160,21 @@ test('a shared cache that waits for an engine that hangs is found', { skip, time
 test('caches of two namespaces that pass for one are found', options, async () => {
   const failed = await failures(verify(sharedCacheSuite, sharedDriver('broken', undefined, 2)).filter(one => /what one sets|what one invalidates|of many/.test(one.name)))
   assert.equal(failed.length, 3)
+})
+
+/** Signs in anew instead of moving the session. */
+const keepsTheOld = (sessions: Sessions): Sessions => ({ ...sessions, async rotate(_, newKey, claims) { await sessions.begin(newKey, { subject: 'jane', claims }, { idleMs: 3_600_000, absoluteMs: 3_600_000 }); return true } })
+
+test('sessions whose old keys go on holding, and sessions in a Redis that keeps nothing, are found', options, async () => {
+  const rotation = ['rotation takes the session along, and leaves nothing', 'what is not there is not rotated, and of many rotations at once one is']
+  const failed = await failures(verify(sessionSuite, sessionDriver('broken', keepsTheOld)).filter(one => rotation.some(check => one.name.endsWith(check))))
+  assert.equal(failed.length, 2)
+  // It waits in vain for as long as it has patience: asked directly.
+  const { subject, close } = await sessionDriver('broken', undefined, () => redis).open()
+  await subject.one.begin('a', { subject: 'jane', claims: '{}' }, { idleMs: 3_600_000, absoluteMs: 3_600_000 })
+  await subject.restart()
+  let found: unknown
+  for (found = undefined; found === undefined; await sleep(5)) found = await subject.one.use('a').catch(() => undefined)
+  assert.equal(found, null)
+  await close()
 })
