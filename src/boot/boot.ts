@@ -27,6 +27,7 @@ import { RateGate } from '../runtime/rate-gate.ts'
 import { createRouter } from '../runtime/router.ts'
 import type { RouterOptions } from '../runtime/router.ts'
 import { Session } from '../runtime/session.ts'
+import { SessionGate } from '../runtime/session-gate.ts'
 import { SharedTier } from '../runtime/shared-tier.ts'
 import { Statistics } from '../runtime/statistics.ts'
 import { routesOf } from '../runtime/target.ts'
@@ -127,7 +128,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   await database.open()
   closers.add(() => database.close())
   await migrate(app, engines)
-  for (const engine of [...cache ? [cache, broadcast] : [], ...sharedCache ? [sharedCache] : [], ...engines.cdn ? [engines.cdn] : [], leases, engines.rates, bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
+  for (const engine of [...cache ? [cache, broadcast] : [], ...sharedCache ? [sharedCache] : [], ...engines.cdn ? [engines.cdn] : [], leases, engines.rates, ...app.options.sessions ? [engines.sessions] : [], bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
     await engine.open()
     closers.add(() => engine.close())
   }
@@ -167,13 +168,13 @@ async function tracerOf({ app, log, tracing }: BootOptions): Promise<Tracer> {
   return new Tracer({ enabled: tracing, exporter })
 }
 
-async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter' | 'gate' | 'statistics' | 'tracer'>, closers: Closers): Promise<Listening> {
+async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn, sessions }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter' | 'gate' | 'statistics' | 'tracer'>, closers: Closers): Promise<Listening> {
   let closing = false
   const listening = await ingress.listen({
     host: options.host, port: options.port, handedDown: options.handedDown, corsOrigins: app.options.corsOrigins ?? [],
     routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app, blobs),
     // What arrives while it drains is answered: only when the time for that is over is it refused.
-    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, proxies: proxiesOf(options.topology), uploads: acceptsUploads(app) ? await createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
+    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, sessions: app.options.sessions ? new SessionGate(sessions, app.options.sessions) : null, proxies: proxiesOf(options.topology), uploads: acceptsUploads(app) ? await createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
   })
   closers.add(() => { closing = true; return listening.close() })
   return listening
@@ -191,7 +192,7 @@ async function migrate(app: Application, { database }: Engines): Promise<void> {
 interface BackgroundParts { readonly services: readonly string[]; readonly invalidation: Invalidation | null; readonly statistics: Statistics; readonly tracer: Tracer }
 
 async function startBackground({ app, topology, log }: BootOptions, engines: Engines, inner: BackgroundParts, closers: Closers): Promise<void> {
-  const { database, bus, queue, rates, transport } = engines
+  const { database, bus, queue, rates, sessions, transport } = engines
   const options = { ...inner, app, database, bus, queue, transport, log, cdn: engines.cdn, concurrency: topology.ports.queue.concurrency }
   const consumers = await startConsumers(options)
   closers.add(() => consumers.stop())
@@ -201,7 +202,7 @@ async function startBackground({ app, topology, log }: BootOptions, engines: Eng
   closers.add(() => worker.stop(limits.drainMs))
   const scheduler = startScheduler(options)
   closers.add(() => scheduler.stop())
-  closers.add(every(60_000, async () => { await Promise.all([database.prune(), rates.prune()]).catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
+  closers.add(every(60_000, async () => { await Promise.all([database.prune(), rates.prune(), ...app.options.sessions ? [sessions.prune()] : []]).catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
 }
 
 async function invoke(dispatcher: Dispatcher, call: Parameters<Running['invoke']>[0]): Promise<unknown> {

@@ -17,8 +17,10 @@ import { openPostgresInspection } from '../drivers/postgres/inspection.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
 import { openPostgresRates } from '../drivers/postgres/rate.ts'
+import { openPostgresSessions } from '../drivers/postgres/session.ts'
 import { openRedisCache } from '../drivers/redis/cache.ts'
 import { openRedisRates } from '../drivers/redis/rate.ts'
+import { openRedisSessions } from '../drivers/redis/session.ts'
 import type { Broadcast } from '../ports/broadcast.ts'
 import { openVarnishCdn } from '../drivers/varnish/cdn.ts'
 import type { Blobs } from '../ports/blobs.ts'
@@ -31,6 +33,7 @@ import type { Inspection } from '../ports/inspection.ts'
 import type { Leases } from '../ports/lease.ts'
 import type { Queue } from '../ports/queue.ts'
 import type { Rates } from '../ports/rate.ts'
+import type { Sessions } from '../ports/session.ts'
 import type { Transport } from '../ports/transport.ts'
 import type { Ports } from '../topology/topology.ts'
 import { cdnSecretOf } from './cdn.ts'
@@ -52,6 +55,8 @@ export interface Engines {
   readonly rates: Rates
   /** Counts within the process while the engine of `rates` is away; null where that is the process. */
   readonly localRates: Rates | null
+  /** Of applications that have sessions. */
+  readonly sessions: Sessions
   readonly transport: Transport
   readonly ingress: Ingress
   readonly blobs: Blobs
@@ -83,7 +88,7 @@ export function driversOf(ports: Ports, { databaseUrl, log, dataFolder, secret, 
     memory: () => openMemoryBroadcast(),
     postgres: () => openPostgresBroadcast({ url: databaseUrl, log }),
   }
-  const redis = () => redisOptionsOf(ports, { dataFolder, secret, log })
+  const redis = () => redisOptionsOf(ports.redis!, 'cache', { dataFolder, secret, log })
   const rates = {
     memory: () => openMemoryRates(),
     postgres: () => openPostgresRates({ url: databaseUrl, log }),
@@ -100,10 +105,15 @@ export function driversOf(ports: Ports, { databaseUrl, log, dataFolder, secret, 
     leases: openPostgresLeases({ url: databaseUrl, log }),
     rates: rates[ports.rate.driver](),
     localRates: ports.rate.driver === 'memory' ? null : openMemoryRates(),
+    sessions: sessionsOf(ports, { databaseUrl, dataFolder, secret, log }),
     transport: transports[ports.transport.driver](),
     ingress: openHttpIngress({ log, metrics }),
     blobs: openFilesystemBlobs({ folder: path.join(dataFolder, 'blobs') }),
   }
+}
+
+function sessionsOf({ sessions }: Ports, { databaseUrl, ...place }: Pick<DriverOptions, 'databaseUrl' | 'dataFolder' | 'secret' | 'log'>): Sessions {
+  return sessions?.driver === 'redis' ? openRedisSessions(redisOptionsOf(sessions, 'state', place)) : openPostgresSessions({ url: databaseUrl, log: place.log })
 }
 
 function cdnOf(cdn: Ports['cdn'], secret: Buffer, log: Logger): Cdn | null {

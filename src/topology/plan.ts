@@ -94,8 +94,8 @@ export function checkTopology(app: Application, topology: Topology): string[] {
   if (rated && topology.ports.rate.driver === 'memory' && (answering.length > 1 || answering.some(([, { replicas }]) => replicas !== 1))) {
     faults.push(`${rated.name} has a rate, and several processes would each count for themselves (I10); let one process answer requests, or set ports.rate to { driver: 'postgres' }`)
   }
-  const { redis, ...rest } = topology.ports
-  const onRedis = Object.entries(rest).filter(([port, { driver }]) => driver === 'redis' && ['cache', 'rate'].includes(port)).map(([port]) => `ports.${port}`)
+  const { redis, cache, rate } = topology.ports
+  const onRedis = Object.entries({ cache, rate }).filter(([, { driver }]) => driver === 'redis').map(([port]) => `ports.${port}`)
   if (onRedis.length > 0 && !redis) {
     faults.push(`${onRedis.join(' and ')} ${onRedis.length > 1 ? 'are' : 'is'} on Redis, and the topology has none; set ports.redis to { embedded: true, memoryBytesMax: 268_435_456 }, or to { url: { env: 'REDIS_URL' } }`)
   }

@@ -45,6 +45,8 @@ export interface Ports {
   readonly lease: { readonly driver: 'postgres' }
   /** Counts the calls of intents that have a rate: 'memory' for one process that answers requests, 'postgres' or 'redis' for all together. */
   readonly rate: { readonly driver: 'memory' } | { readonly driver: 'postgres' } | { readonly driver: 'redis' }
+  /** Who has signed in, where an application has sessions: by default in the database. A Redis for them is one that forgets nothing to make room, and keeps what it has on disk. */
+  readonly sessions?: { readonly driver: 'postgres' } | ({ readonly driver: 'redis' } & RedisServer)
   readonly transport: { readonly driver: 'memory' } | { readonly driver: 'serialising'; readonly retries: number }
   /** `proxies`: how many trusted ones stand in front; the address of a request is then what they write into X-Forwarded-For. Default: the CDN started here, else none. */
   readonly ingress: { readonly driver: 'http'; readonly port: number; readonly proxies?: number }

@@ -26,13 +26,14 @@ export interface TestRedis {
 }
 
 /** Patient: what a busy machine delays is no fault here. */
-export const patientMs = 2_000
+export const patientMs = 10_000
 
 export async function testRedis(purpose: RedisPurpose = 'cache', memoryBytesMax = 64 << 20): Promise<TestRedis> {
   const dataFolder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-redis-'))
   const server = await startRedisServer({ dataFolder, purpose, secret: Buffer.alloc(32, 7), memoryBytesMax, log: silentLogger })
   const own = new RedisConnection({ url: server.url, log: silentLogger, callMs: patientMs })
   await own.open()
+  while (!own.isUp) await sleep(10)
   let spaces = 0
   const back = async () => { while (!own.isUp || !await own.call(['PING']).then(() => true, () => false)) await sleep(5) }
   return {

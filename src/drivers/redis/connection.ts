@@ -138,10 +138,10 @@ export class RedisConnection {
   async #try(): Promise<void> {
     let client: Client | undefined
     try {
-      client = await clientOf(this.#options.url)
+      client = await clientOf(this.#options.url, Math.max(connectMs, this.#callMs))
       client.on('error', (error: Error) => this.#lost(client!, error.message)).on('end', () => this.#lost(client!, 'the connection ended'))
-      await within(connectMs, client.connect())
-      await within(Math.min(this.#callMs, connectMs), client.sendCommand(['PING']))
+      await within(Math.max(connectMs, this.#callMs), client.connect())
+      await within(this.#callMs, client.sendCommand(['PING']))
       if (this.#stopping.signal.aborted) return client.destroy()
       this.#client = client
       this.#failures = 0
@@ -173,14 +173,14 @@ async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
 }
 
 /** The client is loaded when the first one is made: most topologies have none. */
-async function clientOf(url: string): Promise<Client> {
+async function clientOf(url: string, connectTimeout: number): Promise<Client> {
   const { createClient, RESP_TYPES } = await import('@redis/client')
-  const client = createClient({ ...targetOf(url), RESP: 3, disableOfflineQueue: true, name: 'tenfold', commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } } })
+  const client = createClient({ ...targetOf(url, connectTimeout), RESP: 3, disableOfflineQueue: true, name: 'tenfold', commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } } })
   return client as unknown as Client
 }
 
-function targetOf(url: string): Pick<RedisClientOptions, 'url' | 'socket' | 'password'> {
-  const socket = { connectTimeout: connectMs, reconnectStrategy: false } as const
+function targetOf(url: string, connectTimeout: number): Pick<RedisClientOptions, 'url' | 'socket' | 'password'> {
+  const socket = { connectTimeout, reconnectStrategy: false } as const
   if (!url.startsWith('unix:')) return { url, socket }
   const { pathname, searchParams } = new URL(url)
   const password = searchParams.get('password')

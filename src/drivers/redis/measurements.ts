@@ -13,7 +13,7 @@ export interface RedisMeasurementsOptions extends Omit<RedisOptions, 'callMs'> {
 }
 
 /** Longer than anybody waits here: each reading has a time of its own. */
-const callMs = 10_000
+const callMs = 5_000
 
 export function openRedisMeasurements(options: RedisMeasurementsOptions): Measurements {
   let connection: RedisConnection | null = null
