@@ -7,6 +7,7 @@ import path from 'node:path'
 import { Daemon, findProgram } from '../../base/daemon.ts'
 import { fault } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
+import { after } from '../../base/time.ts'
 
 /** `cache`: may forget, and makes room. `state`: keeps what it has on disk, and refuses when it is full. */
 export type RedisPurpose = 'cache' | 'state'
@@ -85,9 +86,10 @@ const quoted = (text: string): string => JSON.stringify(text)
 function answers(socket: string, password: string): Promise<boolean> {
   return new Promise(resolve => {
     const connection = net.connect(socket)
-    const done = (answer: boolean) => { connection.destroy(); resolve(answer) }
+    const done = (answer: boolean) => { cancel(); connection.destroy(); resolve(answer) }
+    const cancel = after(answerMs, () => done(false))
     let heard = ''
-    connection.setTimeout(answerMs, () => done(false)).once('error', () => done(false)).once('end', () => done(false))
+    connection.once('error', () => done(false)).once('end', () => done(false))
     connection.on('data', data => { heard += String(data); if (heard.split('\r\n').length > 2) done(heard.includes('+PONG')) })
     connection.write(`AUTH ${password}\r\nPING\r\n`)
   })
