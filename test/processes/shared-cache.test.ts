@@ -104,7 +104,7 @@ function load({ sends }: { readonly sends: readonly Send[] }, { author, slug }: 
   return { async end() { ending = true; await running; return { requests, failures, written } } }
 }
 
-test('Conduit on two processes that share a Redis', { skip, timeout: 240_000 }, async t => {
+test('Conduit on two processes that share a Redis', { skip, timeout: 600_000 }, async t => {
   const deployment = await deploy(t)
   const { sends, url } = deployment
   await t.test('keeps what it promises', () => runCases(url))
@@ -155,7 +155,7 @@ test('Conduit on two processes that share a Redis', { skip, timeout: 240_000 }, 
     assert.deepEqual(failures, [])
     assert.ok(requests > 50)
     // Both processes have found it again when one reads for both.
-    const deadlineMs = monotonicMs() + 20_000
+    const deadlineMs = monotonicMs() + 60_000
     for (let from = 200; await readsOf(deployment, 10, from) !== 10; from += 10) assert.ok(monotonicMs() < deadlineMs, 'it is not used again')
   })
 
@@ -164,7 +164,7 @@ test('Conduit on two processes that share a Redis', { skip, timeout: 240_000 }, 
       'tenfold_engine_up{engine="redis"} 1', 'tenfold_redis_memory_limit_bytes{server="redis"} 67108864', 'tenfold_cache_shared_up{process="web-0"} 1', 'tenfold_cache_shared_up{process="web-1"} 1',
     ]
     // Whoever asks first waits for the client to be loaded.
-    const deadlineMs = monotonicMs() + 20_000
+    const deadlineMs = monotonicMs() + 120_000
     for (let missing: string[] = wanted; missing.length > 0; await sleep(100)) {
       const page = await (await fetch(`${deployment.adminUrl}/metrics`)).text()
       missing = wanted.filter(line => !page.includes(line))
