@@ -41,10 +41,10 @@ function driversOf(port: string): { file: string; name: string }[] {
 }
 
 function capabilityRow(port: string): string {
-  const suite = Object.values(conformance).find(one => typeof one === 'object' && one.port === port) as conformance.Suite<unknown> | undefined
-  const checks = Object.values(suite?.checks ?? {})
+  const suites = Object.values(conformance).filter(one => typeof one === 'object' && one.port === port) as conformance.Suite<unknown>[]
+  const checks = suites.flatMap(suite => Object.values(suite.checks))
   const needs = new Set(checks.flatMap(check => typeof check === 'object' && check.needs ? [check.needs] : []))
-  return `| [\`${port}\`](../src/ports/${port}.ts) | ${opening(`src/ports/${port}.ts`).replace(/^The \w+ port: /, '').replace(/\.$/, '')} | ${suite ? checks.length : 'none'} | ${[...needs].sort().join(', ') || 'none'} |`
+  return `| [\`${port}\`](../src/ports/${port}.ts) | ${opening(`src/ports/${port}.ts`).replace(/^The \w+ port: /, '').replace(/\.$/, '')} | ${checks.length || 'none'} | ${[...needs].sort().join(', ') || 'none'} |`
 }
 
 export async function driversText(): Promise<string> {

@@ -17,6 +17,7 @@ export interface Engine {
 export const engines = {
   varnish: { needs: ['varnishd', '/usr/lib{,/*-linux-gnu*}/varnish/vmods/libvmod_xkey.so'], packages: ['varnish', 'varnish-modules'] },
   haproxy: { needs: ['haproxy'], packages: ['haproxy'] },
+  redis: { needs: ['redis-server'], packages: ['redis-server'] },
   prometheus: { needs: ['prometheus', 'promtool'], packages: ['prometheus'] },
   alertmanager: { needs: ['amtool'], packages: ['prometheus-alertmanager'] },
   chromium: { needs: ['chromium'], packages: ['chromium'] },

@@ -24,6 +24,7 @@ const soaked = [
   'test/crash/*.test.ts',
   'test/hostile.test.ts',
   'test/overload/*.test.ts',
+  'test/processes/shared-cache.test.ts',
   'test/replicas/*.test.ts',
   'test/scaling/scaling.test.ts',
 ]

@@ -64,6 +64,18 @@ test('an engine that does not answer refuses nobody', async () => {
   assert.deepEqual(await gate.pass('notes.add', once('caller'), jane), { headers: {}, refusal: null })
 })
 
+test('while the engine does not answer each process counts for itself, and tells how often', async () => {
+  let isAway = true
+  const shared = openMemoryRates()
+  const gate = new RateGate({ rates: { ...shared, take: (name, policy) => isAway ? Promise.reject(new Error('gone')) : shared.take(name, policy) }, local: openMemoryRates(), log: silentLogger })
+  const pass = async () => (await gate.pass('notes.add', once('caller'), jane)).refusal?.code ?? null
+  assert.deepEqual([await pass(), await pass()], [null, 'RATE_LIMITED'])
+  assert.equal(gate.alone.value, 2)
+  isAway = false
+  assert.equal(await pass(), null)
+  assert.equal(gate.alone.value, 2)
+})
+
 test('behind proxies the address is what the outermost trusted one wrote', () => {
   const from = (forwarded: string | undefined, proxies: number) => addressOf({ headers: { 'x-forwarded-for': forwarded }, remoteAddress: '127.0.0.1' }, proxies)
   assert.equal(from('1.1.1.1', 0), '127.0.0.1')
@@ -89,6 +101,9 @@ test('several processes that would count for themselves are refused (I10)', () =
   const app = declared(once('caller'))
   assert.deepEqual([checkTopology(app, monolith), checkTopology(app, tuned)], [[], []])
   assert.match(checkTopology(app, { ...tuned, ports: { ...tuned.ports, rate: { driver: 'memory' } } }).join('\n'), /notes\.list has a rate, and several processes would each count for themselves \(I10\).*'postgres'/)
+  const onRedis = { ...tuned, ports: { ...tuned.ports, rate: { driver: 'redis' } } } as const
+  assert.match(checkTopology(app, onRedis).join('\n'), /ports\.rate is on Redis, and the topology has none; set ports\.redis/)
+  assert.deepEqual(checkTopology(app, { ...onRedis, ports: { ...onRedis.ports, redis: { embedded: true, memoryBytesMax: 1 } } }), [])
   // Where nothing has a rate there is nothing to count.
   const free = application('free', { services: { notes: { notes } } })
   assert.deepEqual(checkTopology(free, { ...tuned, ports: { ...tuned.ports, rate: { driver: 'memory' } } }), [])

@@ -61,6 +61,10 @@ export const limits = {
   projectionWaitMs: 2_000,
   tokenLifeMs: 10_000,
 
+  /** A cache that processes share: how long one reads for all, and how long the others wait for it. */
+  cacheLeaseMs: 5_000,
+  cacheWaitMs: 1_000,
+
   /** Leases. */
   leaseTtlMs: 5_000,
 
@@ -72,4 +76,5 @@ assert(limits.statementTimeoutMs < limits.transactionTimeoutMs, 'a statement end
 assert(limits.lockTimeoutMs < limits.statementTimeoutMs, 'a lock wait ends before its statement does')
 assert(limits.drainMs < 10_000, 'SIGTERM promises a stop within 10 s')
 assert(limits.replicaWaitMs < limits.queryDeadlineMs && limits.projectionWaitMs < limits.queryDeadlineMs, 'a bounded wait fits into a query')
+assert(limits.cacheWaitMs < limits.cacheLeaseMs && limits.cacheWaitMs < limits.queryDeadlineMs, 'who waits in vain still reads in time')
 assert(limits.inboxRetentionMs > limits.outboxRetentionMs, 'the inbox remembers longer than the outbox can deliver again')

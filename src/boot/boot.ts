@@ -27,6 +27,8 @@ import { RateGate } from '../runtime/rate-gate.ts'
 import { createRouter } from '../runtime/router.ts'
 import type { RouterOptions } from '../runtime/router.ts'
 import { Session } from '../runtime/session.ts'
+import { SessionGate } from '../runtime/session-gate.ts'
+import { SharedTier } from '../runtime/shared-tier.ts'
 import { Statistics } from '../runtime/statistics.ts'
 import { routesOf } from '../runtime/target.ts'
 import { createUploads } from '../runtime/upload.ts'
@@ -75,6 +77,8 @@ export interface BootOptions {
   readonly tracing?: boolean
   /** False: everyone who asks for what is not kept reads it. For negative controls. */
   readonly singleFlight?: boolean
+  /** False: each process reads for itself what no process has kept. For negative controls. */
+  readonly cacheLeases?: boolean
 }
 
 export interface Running {
@@ -124,18 +128,20 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   if (metrics) closers.add(measureProcess(metrics))
   const pools = await poolSizesFor(options)
   const engines = driversOf(topology.ports, { databaseUrl: options.databaseUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools, metrics })
-  const { database, bus, queue, transport, cache, broadcast, leases } = engines
+  const { database, bus, queue, transport, cache, sharedCache, broadcast, leases } = engines
   await database.open()
   closers.add(() => database.close())
   await migrate(app, engines)
-  for (const engine of [...cache ? [cache, broadcast] : [], ...engines.cdn ? [engines.cdn] : [], leases, engines.rates, bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
+  for (const engine of [...cache ? [cache, broadcast] : [], ...sharedCache ? [sharedCache] : [], ...engines.cdn ? [engines.cdn] : [], leases, engines.rates, ...app.options.sessions ? [engines.sessions] : [], bus, queue, transport, ...acceptsUploads(app) ? [engines.blobs] : []]) {
     await engine.open()
     closers.add(() => engine.close())
   }
-  const session = new Session({ database, bus, tokens: tokenCodec(options.secret), awaitsReplicas: options.awaitsReplicas })
-  const invalidation = cache && new Invalidation({ cache, broadcast, log, onForget: () => session.forget() })
+  const session = new Session({ database, bus, tokens: tokenCodec(options.secret), awaitsReplicas: options.awaitsReplicas, sharesCache: sharedCache !== null })
+  const shared = sharedCache && new SharedTier({ shared: sharedCache, log, leases: options.cacheLeases })
+  if (shared) closers.add(every(1_000, async () => { await shared.settle() }))
+  const invalidation = cache && new Invalidation({ cache, shared, broadcast, log, onForget: () => session.forget() })
   if (invalidation) closers.add(invalidation.listen())
-  const queryCache = cache && invalidation && new QueryCache({ cache, session, invalidation, log, stamps: options.cacheStamps, singleFlight: options.singleFlight })
+  const queryCache = cache && invalidation && new QueryCache({ cache, shared, session, invalidation, log, stamps: options.cacheStamps, singleFlight: options.singleFlight })
   const statistics = new Statistics(metrics)
   const tracer = await tracerOf(options)
   closers.add(() => tracer.close())
@@ -144,8 +150,9 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   transport.serve(services, call => dispatcher.dispatch(call))
   if (does === 'everything' || does === 'background') await startBackground(options, engines, { services, invalidation, statistics, tracer }, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
-  if (metrics) measureParts(metrics, { app, does, statistics, limiter, cache })
-  const listening = does === 'everything' || does === 'requests' ? await listen(options, engines, { dispatcher, cache: queryCache, limiter, statistics, tracer }, closers) : null
+  const gate = new RateGate({ rates: engines.rates, local: engines.localRates ?? undefined, log })
+  if (metrics) measureParts(metrics, { app, gate, does, statistics, limiter, cache, shared })
+  const listening = does === 'everything' || does === 'requests' ? await listen(options, engines, { dispatcher, cache: queryCache, limiter, gate, statistics, tracer }, closers) : null
   let stopping: Promise<void> | undefined
   const stop = async (lingerMs?: number) => {
     await listening?.drain(limits.drainMs, lingerMs)
@@ -153,7 +160,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   }
   return {
     url: listening?.url ?? null, engines, limiter, statistics, metrics, tracer, invoke: call => invoke(dispatcher, call),
-    flushCache: async () => { session.forget(); await cache?.clear(); return cache !== null },
+    flushCache: async () => { session.forget(); await shared?.clear(); await cache?.clear(); return cache !== null },
     take: connection => listening ? listening.take(connection) : connection.destroy(),
     accept: async socket => listening?.accept(socket),
     stop: lingerMs => stopping ??= stop(lingerMs),
@@ -166,13 +173,13 @@ async function tracerOf({ app, log, tracing }: BootOptions): Promise<Tracer> {
   return new Tracer({ enabled: tracing, exporter })
 }
 
-async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn, rates }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter' | 'statistics' | 'tracer'>, closers: Closers): Promise<Listening> {
+async function listen({ app, log, ...options }: BootOptions, { ingress, database, blobs, cdn, sessions }: Engines, inner: Pick<RouterOptions, 'dispatcher' | 'cache' | 'limiter' | 'gate' | 'statistics' | 'tracer'>, closers: Closers): Promise<Listening> {
   let closing = false
   const listening = await ingress.listen({
     host: options.host, port: options.port, handedDown: options.handedDown, corsOrigins: app.options.corsOrigins ?? [],
     routes: [...routesOf(app), ...pageRoutes], mounts: await mountsOf(app, blobs),
     // What arrives while it drains is answered: only when the time for that is over is it refused.
-    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, gate: new RateGate({ rates, log }), proxies: proxiesOf(options.topology), uploads: acceptsUploads(app) ? await createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
+    handler: createRouter({ ...inner, app, log, hasCdn: cdn !== null, sessions: app.options.sessions ? new SessionGate(sessions, app.options.sessions) : null, proxies: proxiesOf(options.topology), uploads: acceptsUploads(app) ? await createUploads(app, blobs, options.secret) : null, pages: pagesOf(app, database), isDraining: () => closing }),
   })
   closers.add(() => { closing = true; return listening.close() })
   return listening
@@ -190,7 +197,7 @@ async function migrate(app: Application, { database }: Engines): Promise<void> {
 interface BackgroundParts { readonly services: readonly string[]; readonly invalidation: Invalidation | null; readonly statistics: Statistics; readonly tracer: Tracer }
 
 async function startBackground({ app, topology, log }: BootOptions, engines: Engines, inner: BackgroundParts, closers: Closers): Promise<void> {
-  const { database, bus, queue, rates, transport } = engines
+  const { database, bus, queue, rates, sessions, transport } = engines
   const options = { ...inner, app, database, bus, queue, transport, log, cdn: engines.cdn, concurrency: topology.ports.queue.concurrency }
   const consumers = await startConsumers(options)
   closers.add(() => consumers.stop())
@@ -200,7 +207,7 @@ async function startBackground({ app, topology, log }: BootOptions, engines: Eng
   closers.add(() => worker.stop(limits.drainMs))
   const scheduler = startScheduler(options)
   closers.add(() => scheduler.stop())
-  closers.add(every(60_000, async () => { await Promise.all([database.prune(), rates.prune()]).catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
+  closers.add(every(60_000, async () => { await Promise.all([database.prune(), rates.prune(), ...app.options.sessions ? [sessions.prune()] : []]).catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
 }
 
 async function invoke(dispatcher: Dispatcher, call: Parameters<Running['invoke']>[0]): Promise<unknown> {

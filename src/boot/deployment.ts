@@ -16,8 +16,10 @@ import { randomHex } from '../base/random.ts'
 import { openPostgresMeasurements } from '../drivers/postgres/measurements.ts'
 import { dataFolderLock } from '../drivers/process/data-folder.ts'
 import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
+import { openRedisMeasurements } from '../drivers/redis/measurements.ts'
 import { Spares } from '../drivers/process/spare.ts'
 import type { Standby } from '../drivers/process/spare.ts'
+import type { Measurements } from '../ports/measurements.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
 import { processCountOf } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan.ts'
@@ -30,6 +32,7 @@ import type { EngineMetrics } from './engine-metrics.ts'
 import type { LogBook } from './log-book.ts'
 import { learnFrom } from './planner.ts'
 import { measureProcess } from './process-metrics.ts'
+import { startRedis } from './redis.ts'
 
 /** Beside this file, with its ending: .ts in a checkout, .js when published. */
 const processFile = fileURLToPath(new URL(`./process${path.extname(fileURLToPath(import.meta.url))}`, import.meta.url))
@@ -110,6 +113,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   // A Postgres that is just starting must be there to be stopped when there is no plan.
   await Promise.allSettled(parts)
   const [plan, databaseUrl, secret] = await Promise.all(parts)
+  const redisUrls = await startRedis(topology.ports, { dataFolder: options.dataFolder, secret: Buffer.from(secret, 'hex'), log: options.log }, closers)
   const port = options.port ?? topology.ports.ingress.port
   const balancer = await startBalancer({ plan, host: options.host, port, dataFolder: options.dataFolder, log: options.log })
   const orchestrator = openProcessOrchestrator({ log: options.log, spares, balancer, limitsConnections: process.env.TENFOLD_LIMITER !== 'off', onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
@@ -117,8 +121,9 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   if (balancer) closers.add(() => balancer.close(limits.drainMs))
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
   if (metrics) closers.add(measureProcess(metrics))
-  const measurements = openPostgresMeasurements({ url: databaseUrl })
-  closers.add(() => measurements.close())
+  const measured: Record<string, Measurements> = { postgres: openPostgresMeasurements({ url: databaseUrl }) }
+  for (const [name, url] of Object.entries(redisUrls)) measured[name] = openRedisMeasurements({ url, server: name, log: options.log })
+  for (const one of Object.values(measured)) closers.add(() => one.close())
   let generation = 1
   const apply = () => orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
     name: process.name, replicas: process.replicas,
@@ -135,7 +140,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const cdnUrl = await startCdn(topology.ports.cdn, { plan, secret: Buffer.from(secret, 'hex'), origin: { host: options.host, port }, dataFolder: options.dataFolder, log: options.log }, closers)
   let stopping: Promise<void> | undefined
   return {
-    plan, topology, source: options, databaseUrl, orchestrator, book: book ?? null, metrics, engineMetrics: engineMetrics({ postgres: measurements }, options.log), url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
+    plan, topology, source: options, databaseUrl, orchestrator, book: book ?? null, metrics, engineMetrics: engineMetrics(measured, options.log), url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
     // A spec with another generation is a changed one, which the orchestrator rolls.
     restart: async () => {
       generation++

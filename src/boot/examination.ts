@@ -16,6 +16,7 @@ import type { Finding } from './finding.ts'
 import { findTopology, loadApplication, loadTopology } from './load.ts'
 import { examineMachine } from './machine-examination.ts'
 import { readMigrations } from './migrations.ts'
+import { startsRedis } from './redis.ts'
 
 export interface ExaminationOptions {
   /** Null where there is no application: then the machine alone is looked at. */
@@ -42,7 +43,7 @@ export async function examine(options: ExaminationOptions): Promise<Finding[]> {
   const isEmbedded = subject === null || 'embedded' in subject.topology.ports.database
   const port = options.port ?? subject?.topology.ports.ingress.port ?? 3000
   const machine = await examineMachine({
-    dataFolder: options.dataFolder, host: options.host, holder, isEmbedded,
+    dataFolder: options.dataFolder, host: options.host, holder, isEmbedded, hasRedis: subject !== null && startsRedis(subject.topology.ports),
     ports: [{ name: 'PORT', port }, { name: 'ADMIN_PORT', port: options.adminPort }],
   })
   if (options.appFile === null) findings.push(application('application', `none at ${path.resolve('app.ts')}`, { mend: `name it with --app, or make one with 'tenfold init'`, state: 'note' }))

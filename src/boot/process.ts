@@ -67,6 +67,7 @@ async function start(): Promise<void> {
     port: Number(env.TENFOLD_PORT),
     limiterEnabled: env.TENFOLD_LIMITER !== 'off',
     singleFlight: env.TENFOLD_SINGLE_FLIGHT !== 'off',
+    cacheLeases: env.TENFOLD_CACHE_LEASES !== 'off',
     cacheStamps: env.TENFOLD_CACHE_STAMPS !== 'off',
     awaitsReplicas: env.TENFOLD_AWAIT_REPLICAS !== 'off',
     metrics: env.TENFOLD_METRICS !== 'off',

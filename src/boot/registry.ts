@@ -1,6 +1,5 @@
 /** Port × driver: the one table that knows which engine stands behind which name in a topology. */
 import path from 'node:path'
-import { fault } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { MetricRegistry } from '../base/metric-registry.ts'
 import { openFetchCdn } from '../drivers/fetch/cdn.ts'
@@ -18,11 +17,15 @@ import { openPostgresInspection } from '../drivers/postgres/inspection.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
 import { openPostgresRates } from '../drivers/postgres/rate.ts'
+import { openPostgresSessions } from '../drivers/postgres/session.ts'
+import { openRedisCache } from '../drivers/redis/cache.ts'
+import { openRedisRates } from '../drivers/redis/rate.ts'
+import { openRedisSessions } from '../drivers/redis/session.ts'
 import type { Broadcast } from '../ports/broadcast.ts'
 import { openVarnishCdn } from '../drivers/varnish/cdn.ts'
 import type { Blobs } from '../ports/blobs.ts'
 import type { Bus } from '../ports/bus.ts'
-import type { Cache } from '../ports/cache.ts'
+import type { Cache, SharedCache } from '../ports/cache.ts'
 import type { Cdn } from '../ports/cdn.ts'
 import type { Database } from '../ports/database.ts'
 import type { Ingress } from '../ports/ingress.ts'
@@ -30,14 +33,19 @@ import type { Inspection } from '../ports/inspection.ts'
 import type { Leases } from '../ports/lease.ts'
 import type { Queue } from '../ports/queue.ts'
 import type { Rates } from '../ports/rate.ts'
+import type { Sessions } from '../ports/session.ts'
 import type { Transport } from '../ports/transport.ts'
-import type { FromEnvironment, Ports } from '../topology/topology.ts'
+import type { Ports } from '../topology/topology.ts'
 import { cdnSecretOf } from './cdn.ts'
+import { given } from './given.ts'
+import { redisOptionsOf } from './redis.ts'
 
 export interface Engines {
   readonly database: Database
   /** Null where the topology keeps nothing. */
   readonly cache: Cache | null
+  /** What processes have behind their own; null where they share nothing. */
+  readonly sharedCache: SharedCache | null
   readonly broadcast: Broadcast
   /** Null where nothing stands in front. */
   readonly cdn: Cdn | null
@@ -45,6 +53,10 @@ export interface Engines {
   readonly bus: Bus
   readonly leases: Leases
   readonly rates: Rates
+  /** Counts within the process while the engine of `rates` is away; null where that is the process. */
+  readonly localRates: Rates | null
+  /** Of applications that have sessions. */
+  readonly sessions: Sessions
   readonly transport: Transport
   readonly ingress: Ingress
   readonly blobs: Blobs
@@ -76,23 +88,32 @@ export function driversOf(ports: Ports, { databaseUrl, log, dataFolder, secret, 
     memory: () => openMemoryBroadcast(),
     postgres: () => openPostgresBroadcast({ url: databaseUrl, log }),
   }
+  const redis = () => redisOptionsOf(ports.redis!, 'cache', { dataFolder, secret, log })
   const rates = {
     memory: () => openMemoryRates(),
     postgres: () => openPostgresRates({ url: databaseUrl, log }),
+    redis: () => openRedisRates(redis()),
   }
   return {
     database,
     cache: ports.cache.driver === 'none' ? null : openMemoryCache({ bytesMax: ports.cache.bytesMax }),
+    sharedCache: ports.cache.driver === 'redis' ? openRedisCache(redis()) : null,
     broadcast: broadcasts[ports.broadcast.driver](),
     cdn: cdnOf(ports.cdn, secret, log),
     queue: openPostgresQueue({ url: databaseUrl, log, metrics }),
     bus: openPostgresBus({ url: databaseUrl, log, metrics, onAppended: database.onAppended, sender: database.sender }),
     leases: openPostgresLeases({ url: databaseUrl, log }),
     rates: rates[ports.rate.driver](),
+    localRates: ports.rate.driver === 'memory' ? null : openMemoryRates(),
+    sessions: sessionsOf(ports, { databaseUrl, dataFolder, secret, log }),
     transport: transports[ports.transport.driver](),
     ingress: openHttpIngress({ log, metrics }),
     blobs: openFilesystemBlobs({ folder: path.join(dataFolder, 'blobs') }),
   }
+}
+
+function sessionsOf({ sessions }: Ports, { databaseUrl, ...place }: Pick<DriverOptions, 'databaseUrl' | 'dataFolder' | 'secret' | 'log'>): Sessions {
+  return sessions?.driver === 'redis' ? openRedisSessions(redisOptionsOf(sessions, 'state', place)) : openPostgresSessions({ url: databaseUrl, log: place.log })
 }
 
 function cdnOf(cdn: Ports['cdn'], secret: Buffer, log: Logger): Cdn | null {
@@ -100,13 +121,6 @@ function cdnOf(cdn: Ports['cdn'], secret: Buffer, log: Logger): Cdn | null {
   if (cdn.driver === 'varnish') return openVarnishCdn({ url: `http://127.0.0.1:${cdn.port}`, secret: cdnSecretOf(secret) })
   const headers = Object.fromEntries(Object.entries(cdn.headers).map(([name, value]) => [name, given(value, `the CDN's header ${name}`)]))
   return openFetchCdn({ url: given(cdn.url, "the CDN's url"), headers, body: cdn.body, tagsMax: cdn.tagsMax, log })
-}
-
-function given(value: string | FromEnvironment, what: string): string {
-  if (typeof value === 'string') return value
-  const found = process.env[value.env]
-  if (!found) throw fault('USAGE', `the topology takes ${what} from the environment variable ${value.env}, which is not set`)
-  return found
 }
 
 /** What is asked about events and jobs from outside the processes: depths, what is dead; nothing is opened yet. */

@@ -1,6 +1,6 @@
 /** What every cache driver must do. */
 import assert from 'node:assert/strict'
-import { sleep } from '../base/time.ts'
+import { now, sleep } from '../base/time.ts'
 import type { Cache, CacheNote, CacheSet } from '../ports/cache.ts'
 import { suite } from './check.ts'
 
@@ -20,13 +20,23 @@ export const cacheSuite = suite<CacheSubject>('cache', {
     assert.equal(await cache.get('a'), null)
   },
   'the note comes back as it was given': async ({ cache }) => {
-    await cache.set(entry(cache, 'a', { tags: ['x'] }))
-    assert.deepEqual((await cache.get('a'))?.note, { ...note, tags: ['x'] })
+    const freshUntilMs = now() + 30_000
+    await cache.set(entry(cache, 'a', { note: { ...note, freshUntilMs, tags: ['x', 'Zürich 💡', ''] } }))
+    const found = (await cache.get('a'))!.note
+    assert.deepEqual({ ...found, freshUntilMs }, { ...note, freshUntilMs, tags: ['x', 'Zürich 💡', ''] })
+    assert.ok(Math.abs(found.freshUntilMs - freshUntilMs) < 5_000, 'the time may have been told by another clock')
+  },
+  'bytes come back as they are, whatever the key': async ({ cache }) => {
+    const value = Buffer.from([0, 255, 13, 10, 36, 0])
+    for (const key of ['', 'a\nb', 'Zürich 💡', 'k'.repeat(5_000)]) {
+      await cache.set(entry(cache, key, { value }))
+      assert.deepEqual((await cache.get(key))?.value, value)
+    }
   },
   'an expired entry is never given': async ({ cache }) => {
-    await cache.set(entry(cache, 'a', { ttlMs: 20 }))
+    await cache.set(entry(cache, 'a', { ttlMs: 600 }))
     assert.equal(await valueOf(cache, 'a'), 'value of a')
-    await sleep(30)
+    await sleep(620)
     assert.equal(await cache.get('a'), null)
   },
   'invalidating a tag forgets its entries and no others': async ({ cache }) => {

@@ -14,14 +14,18 @@ import { suite } from './check.ts'
 
 export interface MeasurementsSubject {
   readonly measurements: Measurements
-  readonly bus: Bus
-  readonly queue: Queue
   /** Connections of the measurements to the engine. */
   connections(): Promise<number>
   /** Fault 'hang': what the engine is asked it does not answer, until the returned function is called. */
   hang?(): Promise<() => Promise<void>>
   /** Fault 'cut': every connection to the engine breaks. */
   cut?(): Promise<void>
+}
+
+/** Of an engine that holds events and jobs. */
+export interface BacklogSubject extends MeasurementsSubject {
+  readonly bus: Bus
+  readonly queue: Queue
 }
 
 const timeoutMs = 10_000
@@ -60,6 +64,39 @@ export const measurementsSuite = suite<MeasurementsSubject>('measurements', {
       }
     })
   },
+  async 'many who ask cost one connection'({ measurements, connections }) {
+    await Promise.all(Array.from({ length: 8 }, () => measurements.read(timeoutMs)))
+    assert.ok(await connections() <= 1)
+  },
+  'an engine that hangs is told in time, and is found again': {
+    fault: 'hang',
+    async run({ measurements, hang }) {
+      await measurements.read(timeoutMs)
+      const resume = await hang!()
+      try {
+        const startedAtMs = monotonicMs()
+        const outcomes = await Promise.race([Promise.allSettled([measurements.read(300), measurements.read(300)]), sleep(patienceMs)])
+        assert.ok(outcomes && monotonicMs() - startedAtMs < patienceMs, 'it waits no longer than it was told')
+        for (const one of outcomes) assert.ok(one.status === 'rejected' && isTenfoldError(one.reason) && one.reason.code === 'UNAVAILABLE')
+      } finally { await resume() }
+      await until('it is found again', () => measurements.read(timeoutMs).then(readings => readings.length > 0, () => false))
+    },
+  },
+  'a cut connection is opened again': {
+    fault: 'cut',
+    async run({ measurements, cut }) {
+      await measurements.read(timeoutMs)
+      await cut!()
+      await until('it is found again', () => measurements.read(timeoutMs).then(readings => readings.length > 0, (error: unknown) => {
+        assert.ok(isTenfoldError(error))
+        return false
+      }))
+    },
+  },
+})
+
+/** Beyond that: what an engine that holds events and jobs must tell of them. */
+export const backlogSuite = suite<BacklogSubject>('measurements', {
   async 'a consumer for whom nothing waits is told as zero'({ measurements, bus }) {
     assert.equal(await valueOf(measurements, 'tenfold_bus_waiting', consumer), undefined)
     await record(bus, undefined, consumer)
@@ -112,34 +149,5 @@ export const measurementsSuite = suite<MeasurementsSubject>('measurements', {
     held.resolve()
     await working.stop(1_000)
     assert.deepEqual(await states(), [0, 0, 1, 1])
-  },
-  async 'many who ask cost one connection'({ measurements, connections }) {
-    await Promise.all(Array.from({ length: 8 }, () => measurements.read(timeoutMs)))
-    assert.ok(await connections() <= 1)
-  },
-  'an engine that hangs is told in time, and is found again': {
-    fault: 'hang',
-    async run({ measurements, hang }) {
-      await measurements.read(timeoutMs)
-      const resume = await hang!()
-      try {
-        const startedAtMs = monotonicMs()
-        const outcomes = await Promise.race([Promise.allSettled([measurements.read(300), measurements.read(300)]), sleep(patienceMs)])
-        assert.ok(outcomes && monotonicMs() - startedAtMs < patienceMs, 'it waits no longer than it was told')
-        for (const one of outcomes) assert.ok(one.status === 'rejected' && isTenfoldError(one.reason) && one.reason.code === 'UNAVAILABLE')
-      } finally { await resume() }
-      await until('it is found again', () => measurements.read(timeoutMs).then(readings => readings.length > 0, () => false))
-    },
-  },
-  'a cut connection is opened again': {
-    fault: 'cut',
-    async run({ measurements, cut }) {
-      await measurements.read(timeoutMs)
-      await cut!()
-      await until('it is found again', () => measurements.read(timeoutMs).then(readings => readings.length > 0, (error: unknown) => {
-        assert.ok(isTenfoldError(error))
-        return false
-      }))
-    },
   },
 })

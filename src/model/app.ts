@@ -16,6 +16,7 @@ import type { Command } from './command.ts'
 import type { Declared } from './intent.ts'
 import type { Query } from './query.ts'
 import type { Service } from './service.ts'
+import type { SessionOptions } from './session.ts'
 
 /** A module that exports one service and its intents. */
 export type ServiceModule = Readonly<Record<string, unknown>>
@@ -45,6 +46,8 @@ export interface ApplicationOptions<Modules extends ServiceModules> {
    * without any of them has no caller. Default: authorization and cookie.
    */
   readonly credentials?: readonly string[]
+  /** Callers may come with a session that a command of theirs has begun; who comes without one is asked by `authenticate`. */
+  readonly sessions?: SessionOptions
   /** The application's own wording of errors. Default: RFC 9457 problem details. */
   errors?(error: TenfoldError): ErrorAnswer
   /** Existing applications, each served whole below its prefix. */
@@ -69,7 +72,10 @@ export interface Application<Modules extends ServiceModules = ServiceModules> {
 const standardCredentials = ['authorization', 'cookie']
 
 /** The headers that say who calls, in lower case. */
-export const credentialsOf = (app: Application): readonly string[] => app.options.credentials?.map(one => one.toLowerCase()) ?? standardCredentials
+export function credentialsOf({ options }: Pick<Application, 'options'>): readonly string[] {
+  const named = options.credentials?.map(one => one.toLowerCase()) ?? standardCredentials
+  return options.sessions && !named.includes('cookie') ? [...named, 'cookie'] : named
+}
 
 /** The names of an application's services. */
 export type ServiceName<App> = App extends Application<infer Modules> ? keyof Modules & string : never

@@ -2,6 +2,7 @@
 import type { CommandContext } from './context.ts'
 import type { Acceptance } from './upload.ts'
 import type { Projection } from './projection.ts'
+import type { SessionChange } from './session.ts'
 import type { Accepted, Auth, Declared, HttpRoute, Key, Parsed, Policy, Schema, UserOf } from './intent.ts'
 
 export interface CommandDefinition<Tables, I extends Schema, O extends Schema, A extends Auth> extends Policy {
@@ -17,6 +18,8 @@ export interface CommandDefinition<Tables, I extends Schema, O extends Schema, A
   readonly reads?: readonly Projection[]
   /** The tags of answers that are no longer true; they are forgotten everywhere when the command has committed. */
   invalidates?(input: Parsed<I>, facts: { readonly user: UserOf<A>; readonly output: Parsed<O> }): readonly string[]
+  /** What becomes of its caller's session, or of others. */
+  readonly session?: SessionChange<Parsed<O>, UserOf<A>>
   readonly summary?: string
   run(context: CommandContext<Tables, UserOf<A>>, input: Parsed<I>): Promise<Accepted<O>>
 }
@@ -37,6 +40,7 @@ export interface AnyCommandDefinition extends Policy {
   readonly reads?: readonly Projection[]
   key(input: never, caller: never): Key
   invalidates?(input: never, facts: never): readonly string[]
+  readonly session?: SessionChange<never, never>
   readonly summary?: string
   run(context: never, input: never): unknown
 }

@@ -16,6 +16,7 @@ import type { Job } from './job.ts'
 import type { Projection } from './projection.ts'
 import type { Query } from './query.ts'
 import { rateFaults } from './rate.ts'
+import { sessionChangeFaults, sessionFaults } from './session.ts'
 import { objectivesOf, sloFaults } from './slo.ts'
 import type { Objectives } from './slo.ts'
 
@@ -76,7 +77,7 @@ const deadlineMsOf = ({ kind, definition }: Query | Command): number =>
 
 /** Everything declared wrongly; empty when all is well. */
 export function checkApplication(app: Application): string[] {
-  return [...app.faults, ...routeFaults(app), ...[...app.intents.values()].flatMap(intent => intentFaults(app, intent))]
+  return [...app.faults, ...app.options.sessions ? sessionFaults(app.options.sessions) : [], ...routeFaults(app), ...[...app.intents.values()].flatMap(intent => intentFaults(app, intent))]
 }
 
 /** Throws DECLARATION_FAULT with every fault when there is one. */
@@ -136,7 +137,9 @@ function intentFaults(app: Application, intent: Declared): string[] {
     const { auth, http, input, output, rate, slo } = (intent as Query | Command).definition
     if (slo) faults.push(...sloFaults(slo, deadlineMsOf(intent as Query | Command)).map(one => `${at}: ${one}`))
     if (rate) faults.push(...[...rateFaults(rate), ...http ? [] : ['has a rate but no route; calls over HTTP are what it counts: add http, or take the rate out']].map(one => `${at}: ${one}`))
-    if (auth && auth !== 'none' && !app.options.authenticate) faults.push(`${at}: auth is '${auth}' but the application has no authenticate; add it to application()`)
+    if (auth && auth !== 'none' && !app.options.authenticate && !app.options.sessions) faults.push(`${at}: auth is '${auth}' but the application has no authenticate and no sessions; add one of them to application()`)
+    const { session } = (intent as Command).definition
+    if (session) faults.push(...sessionChangeFaults(session, { hasSessions: app.options.sessions !== undefined }, http !== undefined).map(one => `${at}: ${one}`))
     if (http) for (const [label, schema] of [['input', input], ['output', output]] as const) if (!isSchema(schema)) faults.push(`${at}: ${label} is not a Standard Schema; use for instance z.object({…})`)
   }
   const events = intent.kind === 'subscription' ? [(intent as Subscription).definition.on] : intent.kind === 'projection' ? (intent as Projection).definition.on : []

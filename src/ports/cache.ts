@@ -10,6 +10,16 @@
  *   must not resurrect the entry: `set` takes the generation `begin` returned.
  * - A driver within the process answers `get` at once instead of with a promise.
  * - The note comes back as it was given: what the reader must know before it may use the value.
+ *
+ * A *shared* cache is one that several processes have open, and its engine may be away:
+ * - What one opener sets, invalidates or clears holds for all when it resolves. An engine that
+ *   has forgotten everything refuses what was begun before.
+ * - `begin` is as new as the last answer of the engine: what is begun after a `get` or `claim`
+ *   is not refused for what was invalidated before that.
+ * - `freshUntilMs` and `expiresAtMs` are told by the reader's clock: how long is left is what travels.
+ * - Every call ends within a bounded time, with UNAVAILABLE when the engine does not answer;
+ *   one that ended so may have had its effect. `open` does not wait for an engine that is away.
+ * - `stats` tells what this opener has asked; what the engine keeps, its measurements tell.
  */
 import type { Position } from './database.ts'
 
@@ -67,4 +77,18 @@ export interface Cache {
   invalidate(tags: readonly string[]): Promise<void>
   clear(): Promise<void>
   stats(): CacheStats
+}
+
+/** What was found, and whether it is for the caller to read it anew. */
+export interface Claim {
+  readonly entry: CacheEntry | null
+  /** True for one of those who find nothing, or something stale: until it sets or deletes the key, or its time is over. */
+  readonly mine: boolean
+}
+
+export interface SharedCache extends Cache {
+  get(key: string): Promise<CacheEntry | null>
+  claim(key: string, leaseMs: number): Promise<Claim>
+  /** False while the engine does not answer: every call is then refused at once. */
+  readonly isUp: boolean
 }

@@ -16,6 +16,7 @@ import type { Broadcast } from '../ports/broadcast.ts'
 import type { Cache } from '../ports/cache.ts'
 import type { Message } from '../ports/database.ts'
 import type { Logger } from '../base/log.ts'
+import type { SharedTier } from './shared-tier.ts'
 
 /** The name under which a service's tags travel in the outbox; no event of an application has such a one. */
 export const invalidatedNameOf = (service: string): string => `${service}.$invalidated`
@@ -23,6 +24,8 @@ const topic = 'tenfold.tags'
 /** The words of a broadcast: tags, and messages of the outbox that named them. */
 const tagMark = 't'
 const messageMark = 'm'
+/** A tag that the cache which processes share has not been told. */
+const untoldMark = 'u'
 /** One text for more tags than a few broadcasts carry: everything is forgotten. */
 const everything = '*'
 const textsMax = 8
@@ -31,6 +34,8 @@ const heardMax = 20_000
 
 export interface InvalidationOptions {
   readonly cache: Cache
+  /** Null where no other process shares what is kept. */
+  readonly shared?: SharedTier | null
   readonly broadcast: Broadcast
   readonly log: Logger
   /** Called before this process forgets something. */
@@ -63,7 +68,9 @@ export class Invalidation {
         for (const word of words) if (word.startsWith(messageMark)) this.#remember(word.slice(messageMark.length))
         if (text.slice(0, at) === this.#sender) return
         onForget?.()
-        ;(said === everything ? cache.clear() : cache.invalidate(tagsOf(words))).catch(failed)
+        const untold = tagsOf(words, untoldMark)
+        if (untold.length > 0) this.#forget(untold).catch(failed)
+        ;(said === everything ? cache.clear() : cache.invalidate([...tagsOf(words), ...untold])).catch(failed)
       },
     })
   }
@@ -78,11 +85,20 @@ export class Invalidation {
 
   /** Resolves when this process has forgotten and the engine has the tags for the others. Never rejects: what has committed has committed, and the outbox repeats it. */
   async spread(tags: readonly string[], messageIds: readonly string[]): Promise<void> {
-    const { cache, log, onForget } = this.#options
-    onForget?.()
-    await cache.invalidate(tags)
-    await this.#outgoing.add([...tags.map(tag => tagMark + tag), ...messageIds.map(id => messageMark + id)])
+    const { log } = this.#options
+    const isTold = await this.#forget(tags)
+    // Without the names of the messages, the outbox says it again.
+    await this.#outgoing.add(isTold ? [...tags.map(tag => tagMark + tag), ...messageIds.map(id => messageMark + id)] : tags.map(tag => untoldMark + tag))
       .catch((error: unknown) => log.debug({ err: error }, 'tags could not be sent at once; the outbox will'))
+  }
+
+  /** The shared one first: else what is taken from it meanwhile would stay here. */
+  async #forget(tags: readonly string[]): Promise<boolean> {
+    const { cache, shared, onForget } = this.#options
+    onForget?.()
+    const isTold = !shared || await shared.forget(tags)
+    await cache.invalidate(tags)
+    return isTold
   }
 
   /** Says again what the outbox brings, unless it has been heard. */
@@ -96,12 +112,12 @@ export class Invalidation {
     const bytesMax = broadcast.bytesMax - topic.length - 64
     const whole = JSON.stringify(words)
     // In parts it names no messages: nobody could tell whether all parts were heard.
-    const texts = Buffer.byteLength(whole) <= bytesMax ? [whole] : textsOf(words.filter(word => word.startsWith(tagMark)), bytesMax)
+    const texts = Buffer.byteLength(whole) <= bytesMax ? [whole] : textsOf(words.filter(word => !word.startsWith(messageMark)), bytesMax)
     await Promise.all(texts.map(text => broadcast.send(topic, `${this.#sender} ${text}`)))
   }
 }
 
-const tagsOf = (words: readonly string[]): string[] => words.filter(word => word.startsWith(tagMark)).map(word => word.slice(tagMark.length))
+const tagsOf = (words: readonly string[], mark = tagMark): string[] => words.filter(word => word.startsWith(mark)).map(word => word.slice(mark.length))
 
 /** The tags of messages that the outbox brought, each once. */
 export const tagsIn = (messages: readonly Message[]): string[] => [...new Set(messages.flatMap(({ payload }) => (payload as { readonly tags: string[] }).tags))]

@@ -6,6 +6,8 @@
  *   kept and fresh ─▶ given        kept and stale ─▶ given, and one refresh runs
  *   not kept, or older than what the session has seen ─▶ read; those who ask meanwhile wait
  *     for the same read, if it shows what they have seen
+ *   Where processes share a second tier (shared-tier.ts), it is looked there first; a session
+ *     that may be given nothing of it reads at once, others wait for whom it is read by.
  */
 import { hash } from 'node:crypto'
 import { fault, isTenfoldError } from '../base/errors.ts'
@@ -22,6 +24,7 @@ import type { Position } from '../ports/database.ts'
 import type { IntentMeter } from './intent-meter.ts'
 import type { Invalidation } from './invalidation.ts'
 import type { LivingToken, Reading, Session } from './session.ts'
+import type { SharedTier } from './shared-tier.ts'
 import type { Span } from './span.ts'
 import { isBeyond } from './token.ts'
 
@@ -52,6 +55,8 @@ interface Flight {
 
 export interface QueryCacheOptions {
   readonly cache: Cache
+  /** Null where no other process shares what is kept. */
+  readonly shared?: SharedTier | null
   readonly session: Session
   readonly invalidation: Invalidation
   readonly log: Logger
@@ -121,27 +126,51 @@ export class QueryCache {
     const { key, session, reads, span, meter } = question
     const running = this.#flights.get(key)
     const joins = running !== undefined && this.#options.singleFlight !== false && this.#shows(running, session)
-    if (!isRefresh) {
-      span.cache = joins ? 'wait' : 'miss'
-      meter?.cache?.[joins ? 'coalesced' : 'miss'].add()
-    }
     if (joins) {
+      span.cache = 'wait'
+      if (!isRefresh) meter?.cache?.coalesced.add()
       if (span.trace.isRecording) span.links = [running.span.traceparent]
-      return running.result
+      // What others have kept may be older than the read that was expected.
+      return this.#options.shared ? running.result.then(kept => this.#shows(kept.note, session) ? kept : this.#read(question, isRefresh)) : running.result
     }
-    const reading = question.reading()
+    // Beside a cache that others fill it is chosen when nothing is found there, and whoever joined looks again at what came.
+    const reading = this.#options.shared ? null : question.reading()
     // Where it is read is not known yet: nobody else can know what it will show.
-    const positions = reading instanceof Promise ? [] : this.#options.session.floor(reads, reading.reader)
-    const result = this.#readAndKeep(question, reading, positions, isRefresh).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
+    const positions = reading instanceof Promise ? [] : this.#options.session.floor(reads, reading?.reader ?? { shows: null })
+    const result = this.#find(question, reading, positions, isRefresh).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
     this.#flights.set(key, { result, positions, readFor: session?.text ?? null, span })
     return result
   }
 
-  async #readAndKeep(question: Question, chosen: Reading | Promise<Reading>, known: readonly Position[], isRefresh: boolean): Promise<Kept> {
-    const { cache, invalidation } = this.#options
+  async #find(question: Question, chosen: Reading | Promise<Reading> | null, positions: readonly Position[], isRefresh: boolean): Promise<Kept> {
+    const { cache, shared, invalidation } = this.#options
+    const { key, session, span, meter } = question
+    if (shared && invalidation.isCoherent) {
+      let generation = cache.begin()
+      const begin = () => { generation = cache.begin() }
+      const found = await shared.find({ key, begin, waits: session === null, suits: note => this.#shows(note, session) })
+      if (found) {
+        const isStale = found.note.freshUntilMs <= now()
+        span.cache = isStale ? 'stale' : 'hit'
+        if (!isRefresh) meter?.cache?.[isStale ? 'stale' : 'hit'].add()
+        await cache.set({ key, value: found.value, note: found.note, generation, ttlMs: found.expiresAtMs - now() })
+        return found
+      }
+    }
+    if (!isRefresh) {
+      span.cache = 'miss'
+      meter?.cache?.miss.add()
+    }
+    return this.#readAndKeep(question, chosen, positions, isRefresh).catch((error: unknown) => { shared?.leave(key); throw error })
+  }
+
+  async #readAndKeep(question: Question, chosen: Reading | Promise<Reading> | null, known: readonly Position[], isRefresh: boolean): Promise<Kept> {
+    const { cache, shared, invalidation } = this.#options
     const { key, freshness, session } = question
     const generation = cache.begin()
-    const reading = chosen instanceof Promise ? await chosen : chosen
+    const sharedGeneration = shared?.begin() ?? 0
+    const choice = chosen ?? question.reading()
+    const reading = choice instanceof Promise ? await choice : choice
     const positions = chosen === reading ? known : this.#options.session.floor(question.reads, reading.reader)
     const outcome = await question.read(isRefresh, reading).then(output => ({ output }), (error: unknown) => ({ refusal: missing(error) }))
     const refusal = 'refusal' in outcome
@@ -153,9 +182,13 @@ export class QueryCache {
       etag: `"${hash('sha1', value, 'base64url')}"`, tags: question.tags(refusal ? null : outcome.output),
     }
     // Kept also when nobody was heard meanwhile? No: what was missed would never be forgotten.
-    if (invalidation.isCoherent && ttlMs > 0) await cache.set({ key, value, note, generation, ttlMs: ttlMs + (refusal ? 0 : freshness.staleMs ?? 0) })
     const kept = { key, value, note }
     if (reading.isOneOfSeveral) this.#readings.set(kept, reading)
+    if (invalidation.isCoherent && ttlMs > 0) {
+      const entry = { ...kept, ttlMs: ttlMs + (refusal ? 0 : freshness.staleMs ?? 0) }
+      shared?.keep({ ...entry, generation: sharedGeneration })
+      await cache.set({ ...entry, generation })
+    } else shared?.leave(key)
     return kept
   }
 }

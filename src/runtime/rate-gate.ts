@@ -2,13 +2,14 @@
  * Lets a request pass when its intent's rate allows it. What is left is told in the headers
  * RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10).
  *
- * An engine that does not answer refuses nobody: a limit that cannot be counted is no
- * reason to answer nothing.
+ * While the engine that counts for all does not answer, each process counts for itself: no
+ * more than so many times the limit passes, and nobody is refused because of the engine.
  */
 import { createHash } from 'node:crypto'
 import { fault } from '../base/errors.ts'
 import type { TenfoldError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+import { Counter } from '../base/metric-registry.ts'
 import { monotonicMs } from '../base/time.ts'
 import type { Rate } from '../model/rate.ts'
 import type { Allowance, Rates } from '../ports/rate.ts'
@@ -16,6 +17,8 @@ import type { Caller } from '../ports/transport.ts'
 
 export interface RateGateOptions {
   readonly rates: Rates
+  /** Counts within this process while `rates` do not answer; without it everybody passes then. */
+  readonly local?: Rates
   readonly log: Logger
 }
 
@@ -33,6 +36,8 @@ const complainMs = 10_000
 const nameCharactersMax = 200
 
 export class RateGate {
+  /** How often this process counted alone. */
+  readonly alone = new Counter()
   readonly #options: RateGateOptions
   #complainedAtMs = -Infinity
 
@@ -54,9 +59,10 @@ export class RateGate {
     } catch (error) {
       if (monotonicMs() - this.#complainedAtMs > complainMs) {
         this.#complainedAtMs = monotonicMs()
-        this.#options.log.warn({ err: error }, 'rates are not counted: requests pass')
+        this.#options.log.warn({ err: error }, this.#options.local ? 'rates are counted by each process alone' : 'rates are not counted: requests pass')
       }
-      return null
+      this.alone.add()
+      return this.#options.local?.take(name, rate) ?? null
     }
   }
 }

@@ -8,6 +8,8 @@ import type { Logger } from '../base/log.ts'
 import { monotonicMs } from '../base/time.ts'
 import { credentialsOf } from '../model/app.ts'
 import type { Application } from '../model/app.ts'
+import type { Command } from '../model/command.ts'
+import type { SessionChange } from '../model/session.ts'
 import type { Acceptance } from '../model/upload.ts'
 import type { Admission, HttpAnswer, HttpRequest, IngressHandler, RequestHead } from '../ports/ingress.ts'
 import type { Caller, CallMetadata } from '../ports/transport.ts'
@@ -21,6 +23,7 @@ import { RecallMemo } from './recall.ts'
 import type { Passage, RateGate } from './rate-gate.ts'
 import { addressOf, idempotencyKeyOf, inputOf, requestIdOf, timeoutOf, tokenOf } from './request.ts'
 import { RequestTrace } from './request-trace.ts'
+import type { SessionGate } from './session-gate.ts'
 import type { Statistics } from './statistics.ts'
 import { targetsOf } from './target.ts'
 import type { Target } from './target.ts'
@@ -37,6 +40,8 @@ export interface RouterOptions {
   readonly limiter: Limiter
   /** Without it rates are not kept. */
   readonly gate?: RateGate
+  /** Null when the application has no sessions. */
+  readonly sessions?: SessionGate | null
   /** Trusted proxies in front. Default none. */
   readonly proxies?: number
   /** Without it nothing is measured. */
@@ -105,7 +110,7 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
   let rateHeaders: Passage['headers'] | null = null
   const end = (sent: HttpAnswer, error?: TenfoldError) => trace.end(rateHeaders ? { ...sent, headers: { ...sent.headers, ...rateHeaders } } : sent, error)
   try {
-    const caller = target.authenticates ? await callerOf(app, headers, address) : null
+    const caller = target.authenticates ? await callerOf(options, headers, address) : null
     const passage = target.rate && options.gate ? await options.gate.pass(target.intent.name, target.rate, { caller, address }) : null
     rateHeaders = passage?.headers ?? null
     if (passage?.refusal) throw passage.refusal
@@ -124,7 +129,7 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
     dispatched = true
     const outcome = await dispatcher.answer({ intent: target.intent.name, input, repeatable, metadata }, trace.span)
     const facts = { requestId, token: outcome.token, headers }
-    if (!outcome.kept) return end(success(target, outcome.output, facts))
+    if (!outcome.kept) return end(await withSession(options, target, request, caller, outcome.output, success(target, outcome.output, facts)))
     const isPublic = target.caching.isPublic && metadata.caller === null && metadata.token === undefined
     if (isPublic) {
       // What somebody else may be given says nothing of this one.
@@ -153,8 +158,21 @@ function missing(app: Application, { caching }: Target, kept: Kept, isPublic: bo
   return isPublic ? { ...answer, headers: { ...answer.headers, ...publicHeaders(caching, kept) } } : answer
 }
 
-function callerOf(app: Application, headers: HttpRequest['headers'], remoteAddress: string): Caller | null | Promise<Caller | null> {
+/** What has committed stays so: when the engine of sessions is away now, a retry with the same idempotency key makes up for it. */
+async function withSession({ sessions }: RouterOptions, { intent }: Target, { headers }: HttpRequest, user: Caller | null, output: unknown, answer: HttpAnswer): Promise<HttpAnswer> {
+  const { session } = (intent as Command).definition
+  if (!session || !sessions) return answer
+  const cookie = await sessions.change(session as SessionChange<unknown, Caller | null>, { output, user: intent.definition.auth === undefined || intent.definition.auth === 'none' ? null : user }, headers)
+  if (cookie === null) return answer
+  const others = answer.headers['set-cookie'] ?? []
+  return { ...answer, headers: { ...answer.headers, 'set-cookie': [cookie, ...typeof others === 'string' ? [others] : others] } }
+}
+
+function callerOf({ app, sessions }: RouterOptions, headers: HttpRequest['headers'], remoteAddress: string): Caller | null | Promise<Caller | null> {
+  if (sessions?.hasSession(headers)) return sessions.callerOf(headers)
+  const { authenticate } = app.options
+  if (!authenticate) return null
   const given: Record<string, string | string[] | undefined> = {}
   for (const name of credentialsOf(app)) if (headers[name] !== undefined) given[name] = headers[name]
-  return Object.keys(given).length === 0 ? null : app.options.authenticate!({ headers: given, remoteAddress })
+  return Object.keys(given).length === 0 ? null : authenticate.call(app.options, { headers: given, remoteAddress })
 }

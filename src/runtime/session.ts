@@ -20,6 +20,8 @@ export interface SessionOptions {
   readonly tokens: TokenCodec
   /** False is the negative control of the consistency test: any replica is read, whatever the session has seen. */
   readonly awaitsReplicas?: boolean
+  /** What is kept here others find, who may have been told to forget it when this process had not heard of it yet: it is read as if it had. */
+  readonly sharesCache?: boolean
 }
 
 /** A token that still counts, as it came and as it was read. */
@@ -123,7 +125,7 @@ export class Session {
     if (!(reader instanceof Promise) && reader.shows === null) return new Reading(reader, this)
     this.#usesReplicas = true
     if (!(reader instanceof Promise) && reader.server === primaryServer) return new Reading(reader, this)
-    const isUncovered = isKept && this.#forgotten > (this.#covered?.forgotten ?? 0)
+    const isUncovered = isKept && (this.#options.sharesCache === true || this.#forgotten > (this.#covered?.forgotten ?? 0))
     if (awaits && (isUncovered || (session !== null && reads.length > 0))) return this.#informed(service, options, after)
     return reader instanceof Promise ? reader.then(one => new Reading(one, this)) : new Reading(reader, this)
   }
@@ -138,7 +140,7 @@ export class Session {
   }
 
   /** What a read that starts now is sure to show there, read models included: positions taken earlier. Empty when none is known. */
-  floor(projections: readonly Projection[], { shows }: Reader): readonly Position[] {
+  floor(projections: readonly Projection[], { shows }: Pick<Reader, 'shows'>): readonly Position[] {
     for (const { name } of projections) if (!this.#shown.has(name)) this.#shown.set(name, [])
     if (monotonicMs() - this.#sampledAtMs > sampleMs) {
       this.#sampledAtMs = monotonicMs()

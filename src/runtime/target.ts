@@ -61,7 +61,7 @@ export function targetsOf(app: Application, hasCdn: boolean, meterOf: (intent: Q
       rate: definition.rate,
       caching: { freshness: (intent as Query).definition.freshness, isPublic: (intent as Query).definition.freshness?.audience === 'public', hasCdn, vary },
       accepts: isCommand ? (definition as Command['definition']).accepts : undefined,
-      authenticates: (definition.auth ?? 'none') !== 'none' && app.options.authenticate !== undefined,
+      authenticates: (definition.auth ?? 'none') !== 'none' && (app.options.authenticate !== undefined || app.options.sessions !== undefined),
     }]
   }))
 }

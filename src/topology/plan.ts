@@ -97,13 +97,18 @@ export function checkTopology(app: Application, topology: Topology): string[] {
   }
   // 'cores' counts as several everywhere: a topology is not right on some machines only.
   const several = processes.length > 1 || processes.some(([, { replicas }]) => replicas !== 1)
-  if (several && topology.ports.cache.driver === 'memory' && topology.ports.broadcast.driver === 'memory') {
+  if (several && topology.ports.cache.driver !== 'none' && topology.ports.broadcast.driver === 'memory') {
     faults.push(`several processes with a cache in each and no invalidation between them would go on showing old data (I5, I10); run one process, or set ports.broadcast to { driver: 'postgres' }, or ports.cache to { driver: 'none' }`)
   }
   const rated = [...app.intents.values()].find(intent => (intent as Query | Command).definition?.rate)
   const answering = processes.filter(([, { does }]) => does !== 'background')
   if (rated && topology.ports.rate.driver === 'memory' && (answering.length > 1 || answering.some(([, { replicas }]) => replicas !== 1))) {
     faults.push(`${rated.name} has a rate, and several processes would each count for themselves (I10); let one process answer requests, or set ports.rate to { driver: 'postgres' }`)
+  }
+  const { redis, cache, rate } = topology.ports
+  const onRedis = Object.entries({ cache, rate }).filter(([, { driver }]) => driver === 'redis').map(([port]) => `ports.${port}`)
+  if (onRedis.length > 0 && !redis) {
+    faults.push(`${onRedis.join(' and ')} ${onRedis.length > 1 ? 'are' : 'is'} on Redis, and the topology has none; set ports.redis to { embedded: true, memoryBytesMax: 268_435_456 }, or to { url: { env: 'REDIS_URL' } }`)
   }
   if (topology.ports.cdn.driver !== 'none' && topology.ports.cache.driver === 'none') {
     faults.push(`the CDN '${topology.ports.cdn.driver}' would keep what nothing invalidates: without a cache no tags are written down; set ports.cache to { driver: 'memory', bytesMax: … }, or ports.cdn to { driver: 'none' }`)

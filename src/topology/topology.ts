@@ -28,10 +28,18 @@ export type DatabaseTopology =
   /** `replicaUrls`: other servers of the same database, whichever of them is the primary now. `url` may name several too, with commas. */
   | { readonly driver: 'postgres'; readonly url: string | FromEnvironment; readonly replicaUrls?: readonly (string | FromEnvironment)[] }
 
+/** A Redis that is started here, in the data folder, or one that runs elsewhere. */
+export type RedisServer = ({ readonly embedded: true; readonly memoryBytesMax: number } | { readonly url: string | FromEnvironment }) & {
+  /** A call that takes longer is given up, and a few of them in a row make Redis count as away. Default 20. */
+  readonly callMs?: number
+}
+
 export interface Ports {
   readonly database: DatabaseTopology
-  /** 'memory': each process keeps answers, and forgets what a broadcast names. */
-  readonly cache: { readonly driver: 'none' } | { readonly driver: 'memory'; readonly bytesMax: number }
+  /** No port: the Redis that `cache` and `rate` use. All that it has may be lost; it makes room by forgetting. */
+  readonly redis?: RedisServer
+  /** 'memory': each process keeps answers, and forgets what a broadcast names. 'redis': so too, and what one has read the others find there. */
+  readonly cache: { readonly driver: 'none' } | { readonly driver: 'memory' | 'redis'; readonly bytesMax: number }
   readonly broadcast: { readonly driver: 'memory' } | { readonly driver: 'postgres' }
   /**
    * What stands in front and keeps public answers. 'varnish' is started here, on a port of its
@@ -43,8 +51,10 @@ export interface Ports {
   readonly queue: { readonly driver: 'postgres'; readonly concurrency: number }
   readonly bus: { readonly driver: 'postgres' }
   readonly lease: { readonly driver: 'postgres' }
-  /** Counts the calls of intents that have a rate: 'memory' for one process that answers requests, 'postgres' for all together. */
-  readonly rate: { readonly driver: 'memory' } | { readonly driver: 'postgres' }
+  /** Counts the calls of intents that have a rate: 'memory' for one process that answers requests, 'postgres' or 'redis' for all together. */
+  readonly rate: { readonly driver: 'memory' } | { readonly driver: 'postgres' } | { readonly driver: 'redis' }
+  /** Who has signed in, where an application has sessions: by default in the database. A Redis for them is one that forgets nothing to make room, and keeps what it has on disk. */
+  readonly sessions?: { readonly driver: 'postgres' } | ({ readonly driver: 'redis' } & RedisServer)
   readonly transport: { readonly driver: 'memory' } | { readonly driver: 'serialising'; readonly retries: number }
   /**
    * 'http': the supervisor holds the port, and its processes take turns. 'haproxy': HAProxy holds it, and every process is a node with a port of its own.

@@ -13,6 +13,7 @@ import { examineDatabase } from '../../src/boot/database-examination.ts'
 import type { Finding } from '../../src/boot/finding.ts'
 import { findServer, inspectPostgres } from '../../src/drivers/postgres/examination.ts'
 import type { PostgresFacts } from '../../src/drivers/postgres/examination.ts'
+import { sharedCacheTopology } from '../topologies/shared-cache.ts'
 import { conduitFile, freePort, startDeployment } from '../support/deployment.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
@@ -92,6 +93,18 @@ test('a machine without a deployment', async t => {
   await writeFile(path.join(folder, 'app.ts'), 'export const app = {')
   const broken = await doctor({ ...env, TENFOLD_DATA: data }, [], folder)
   assert.ok(broken.wrong.includes('application'))
+})
+
+test('a topology with a Redis on a machine that has none', async t => {
+  const folder = await folderOf(t)
+  const topology = path.join(folder, 'shared-cache.ts')
+  await writeFile(topology, `export default ${JSON.stringify(sharedCacheTopology(20))}\n`)
+  const env = { TENFOLD_DATA: path.join(folder, 'data'), PORT: String(await freePort()), ADMIN_PORT: String(await freePort()) }
+  const redisIn = ({ findings }: Report) => findings.find(one => one.what === 'Redis')
+  const bare = redisIn(await doctor({ ...env, PATH: folder }, ['--app', conduitFile, '--topology', topology]))
+  assert.equal(bare?.state, 'wrong')
+  assert.match(bare.mend!, /apt-get install redis-server/)
+  assert.equal(redisIn(await doctor(env)), undefined, 'topology 1 needs none')
 })
 
 const good: PostgresFacts = {

@@ -8,12 +8,13 @@ import { verify } from '../../src/conformance/check.ts'
 import { databaseSchemas, databaseSuite } from '../../src/conformance/database.ts'
 import { leaseSuite } from '../../src/conformance/lease.ts'
 import { rateSuite } from '../../src/conformance/rate.ts'
+import { sessionSuite } from '../../src/conformance/session.ts'
 import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
 import type { Migration, ServiceSchema } from '../../src/ports/database.ts'
 import { scratchPostgres } from '../support/postgres.ts'
-import { databaseDriver, leaseDriver, rateDriver } from '../support/postgres-drivers.ts'
+import { databaseDriver, leaseDriver, rateDriver, sessionDriver } from '../support/postgres-drivers.ts'
 
-for (const one of [...verify(databaseSuite, databaseDriver()), ...verify(leaseSuite, leaseDriver()), ...verify(rateSuite, rateDriver)]) {
+for (const one of [...verify(databaseSuite, databaseDriver()), ...verify(leaseSuite, leaseDriver()), ...verify(rateSuite, rateDriver), ...verify(sessionSuite, sessionDriver)]) {
   test(one.name, { skip: one.skip, timeout: 60_000 }, () => one.run())
 }
 

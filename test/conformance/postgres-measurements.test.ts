@@ -7,7 +7,7 @@ import { silentLogger } from '../../src/base/log.ts'
 import type { MetricName } from '../../src/base/metric-table.ts'
 import type { NumberSample } from '../../src/base/metric-registry.ts'
 import { failures, verify } from '../../src/conformance/check.ts'
-import { measurementsSuite } from '../../src/conformance/measurements.ts'
+import { backlogSuite, measurementsSuite } from '../../src/conformance/measurements.ts'
 import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
 import { openPostgresMeasurements } from '../../src/drivers/postgres/measurements.ts'
 import { sleep } from '../../src/base/time.ts'
@@ -15,7 +15,8 @@ import { measurementsDriver } from '../support/measurements-driver.ts'
 import { scratchPostgres } from '../support/postgres.ts'
 import { leavesOutZeros, remembers, waitsForEver } from './broken/measurements.ts'
 
-for (const one of verify(measurementsSuite, measurementsDriver())) test(one.name, { timeout: 60_000 }, () => one.run())
+const casesOf = (driver = measurementsDriver()) => [...verify(measurementsSuite, driver), ...verify(backlogSuite, driver)]
+for (const one of casesOf()) test(one.name, { timeout: 60_000 }, () => one.run())
 
 const broken = [
   [leavesOutZeros, 'a consumer for whom nothing waits is told as zero'],
@@ -25,7 +26,7 @@ const broken = [
 
 for (const [wrap, check] of broken) {
   test(`measurements · ${wrap.name} fails '${check}'`, { timeout: 120_000 }, async () => {
-    const cases = verify(measurementsSuite, measurementsDriver(wrap.name, wrap)).filter(one => one.name.endsWith(check))
+    const cases = casesOf(measurementsDriver(wrap.name, wrap)).filter(one => one.name.endsWith(check))
     assert.deepEqual(await failures(cases), [`measurements · ${wrap.name} · ${check}`])
   })
 }

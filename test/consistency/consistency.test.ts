@@ -12,6 +12,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { sleep } from '../../src/base/time.ts'
+import { skipWithout } from '../../scripts/engines.ts'
 import tuned from '../../examples/conduit/topologies/2-tuned.ts'
 import { startDeployment } from '../support/deployment.ts'
 import type { TestDeployment } from '../support/deployment.ts'
@@ -34,11 +35,14 @@ function randomFrom(seed: number) {
   }
 }
 
-async function deployRegister(t: { after(close: () => Promise<void>): void }, env: Record<string, string> = {}): Promise<TestDeployment> {
+/** Answers kept in each process, and in a Redis that is often too slow. */
+const shared = { redis: { embedded: true, memoryBytesMax: 67_108_864, callMs: 5 }, cache: { driver: 'redis', bytesMax: 1_000_000 } } as const
+
+async function deployRegister(t: { after(close: () => Promise<void>): void }, env: Record<string, string> = {}, ports = {}): Promise<TestDeployment> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-register-'))
   const topology = path.join(folder, 'two-webs.ts')
   const { web, worker } = tuned.processes
-  await writeFile(topology, `export default ${JSON.stringify({ ...tuned, processes: { web: { ...web, replicas: 2 }, worker } })}\n`)
+  await writeFile(topology, `export default ${JSON.stringify({ ...tuned, processes: { web: { ...web, replicas: 2 }, worker }, ports: { ...tuned.ports, ...ports } })}\n`)
   const deployment = await startDeployment({ appFile: path.join(import.meta.dirname, 'register/app.ts'), topology, env })
   t.after(async () => { await deployment.close(); await rm(folder, { recursive: true, force: true, maxRetries: 5 }) })
   return deployment
@@ -71,6 +75,14 @@ test('no session is shown something older than what it wrote or read', async t =
     assert.deepEqual({ violations: outcome.violations.slice(0, 5), failures: outcome.failures.slice(0, 5) }, { violations: [], failures: [] }, `seed ${seed}`)
     assert.ok(outcome.keptShare > 0.5, 'the cache was in use')
   }
+})
+
+test('nor where the processes share a Redis', { skip: skipWithout('redis') }, async t => {
+  const deployment = await deployRegister(t, {}, shared)
+  const stop = holdUp(deployment, randomFrom(11))
+  const outcome = await runSessions({ url: deployment.url, random: randomFrom(12), operations: isSoak ? 60_000 : 3_000 }).finally(stop)
+  t.diagnostic(`${outcome.operations} operations, ${Math.round(outcome.keptShare * 100)} % answered by the cache or into it`)
+  assert.deepEqual({ violations: outcome.violations.slice(0, 5), failures: outcome.failures.slice(0, 5) }, { violations: [], failures: [] })
 })
 
 test('negative control: without the stamps something old is shown', async t => {

@@ -17,13 +17,14 @@ export interface BootedApplication extends Running {
 
 export interface BootApplicationOptions {
   readonly transport?: Topology['ports']['transport']
+  readonly sessions?: Topology['ports']['sessions']
   readonly log?: Logger
 }
 
 export async function bootApplication(app: Application, options: BootApplicationOptions = {}): Promise<BootedApplication> {
   const scratch = await scratchPostgres()
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-booted-'))
-  const topology: Topology = { ...monolith, ports: { ...monolith.ports, transport: options.transport ?? { driver: 'memory' } } }
+  const topology: Topology = { ...monolith, ports: { ...monolith.ports, transport: options.transport ?? { driver: 'memory' }, ...options.sessions ? { sessions: options.sessions } : {} } }
   try {
     const running = await boot({ app, topology, databaseUrl: scratch.url, dataFolder: folder, secret: Buffer.alloc(32), log: options.log ?? silentLogger, host: '127.0.0.1', port: 0 })
     return { ...running, close: async () => { await running.stop(); await scratch.close(); await rm(folder, { recursive: true, force: true }) } }

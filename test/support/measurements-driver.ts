@@ -3,7 +3,7 @@ import net from 'node:net'
 import { Closers } from '../../src/base/lifecycle.ts'
 import { silentLogger } from '../../src/base/log.ts'
 import type { Driver } from '../../src/conformance/check.ts'
-import type { MeasurementsSubject } from '../../src/conformance/measurements.ts'
+import type { BacklogSubject } from '../../src/conformance/measurements.ts'
 import { openPostgresBus } from '../../src/drivers/postgres/bus.ts'
 import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
 import { openPostgresMeasurements } from '../../src/drivers/postgres/measurements.ts'
@@ -45,7 +45,7 @@ export async function proxyTo(url: string): Promise<Proxy> {
   }
 }
 
-export function measurementsDriver(name = 'postgres', wrap = (measurements: Measurements): Measurements => measurements): Driver<MeasurementsSubject> {
+export function measurementsDriver(name = 'postgres', wrap = (measurements: Measurements): Measurements => measurements): Driver<BacklogSubject> {
   return {
     name, faults: ['hang', 'cut'],
     async open() {

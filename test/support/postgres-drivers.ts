@@ -5,9 +5,11 @@ import { databaseSchemas } from '../../src/conformance/database.ts'
 import type { DatabaseSubject } from '../../src/conformance/database.ts'
 import type { LeaseSubject } from '../../src/conformance/lease.ts'
 import type { RateSubject } from '../../src/conformance/rate.ts'
+import type { SessionSubject } from '../../src/conformance/session.ts'
 import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
 import { openPostgresLeases } from '../../src/drivers/postgres/lease.ts'
 import { openPostgresRates } from '../../src/drivers/postgres/rate.ts'
+import { openPostgresSessions } from '../../src/drivers/postgres/session.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { Leases } from '../../src/ports/lease.ts'
 import { scratchPostgres } from './postgres.ts'
@@ -64,6 +66,22 @@ export const rateDriver: Driver<RateSubject> = {
     await Promise.all([one.open(), other.open()])
     return {
       subject: { one, other },
+      async close() { await Promise.all([one.close(), other.close()]); await scratch.close() },
+    }
+  },
+}
+
+export const sessionDriver: Driver<SessionSubject> = {
+  name: 'postgres', faults: ['restart'],
+  async open() {
+    const scratch = await scratchPostgres()
+    const database = openPostgresDatabase({ url: scratch.url, log: silentLogger })
+    await database.migrate([])
+    await database.close()
+    const [one, other] = [openPostgresSessions({ url: scratch.url, log: silentLogger }), openPostgresSessions({ url: scratch.url, log: silentLogger })]
+    await Promise.all([one.open(), other.open()])
+    return {
+      subject: { one, other, restart: scratch.restart },
       async close() { await Promise.all([one.close(), other.close()]); await scratch.close() },
     }
   },
