@@ -153,6 +153,7 @@ class Driver implements PostgresDatabase {
     if (monotonicMs() >= scope.deadlineMonotonicMs) throw fault('DEADLINE_EXCEEDED')
     this.#replicas?.require(scope.after)
     const client = await this.#connections.writers(scope.service).connect().catch((error: unknown) => { throw refusalOf(error) })
+    const transaction = new PostgresTransaction(client, scope)
     let broken: Error | undefined
     const onError = (error: Error) => { broken = error }
     client.on('error', onError)
@@ -161,12 +162,13 @@ class Driver implements PostgresDatabase {
       const begun = client.query(scope.bucket === null ? 'BEGIN' : `BEGIN; SET LOCAL tenfold.bucket = '${scope.bucket}'`)
       // Not awaited: it travels with the first statement. Its failure shows again at COMMIT.
       begun.catch(() => {})
-      const transaction = new PostgresTransaction(client, scope)
       const value = await work(transaction)
+      transaction.end()
       await Promise.all([begun.catch((error: unknown) => { throw refusalOf(error) }), commit(client, this.#replicas !== null), transaction.sendPosition()])
       if (transaction.appended.size > 0) this.#announce(transaction.appended)
       return value
     } catch (error) {
+      transaction.end()
       const lost = await client.query('ROLLBACK').then(() => undefined, (failure: Error) => failure)
       broken ??= lost
       throw error
