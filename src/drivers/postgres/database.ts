@@ -9,7 +9,6 @@ import type { Database, MigrationReport, Position, Reader, ReadWish, Result, Ser
 import { ofRuntime } from './attribution.ts'
 import { Connections } from './connection.ts'
 import type { ConnectionOptions } from './connection.ts'
-import { gatherWrites } from './gathered-writes.ts'
 import { positionText, toPosition } from './log-position.ts'
 import type { PositionRow } from './log-position.ts'
 import { membersOf } from './members.ts'
@@ -17,7 +16,8 @@ import { migrate } from './migration.ts'
 import { isConnectionLoss, refusalOf } from './refusal.ts'
 import { Replicas } from './replicas.ts'
 import type { PrimaryReading } from './replicas.ts'
-import { claimOwner, PostgresTransaction } from './transaction.ts'
+import { flush, gather } from './statement-batch.ts'
+import { claimOwner, PostgresTransaction, setBucket } from './transaction.ts'
 
 export interface PostgresDatabase extends Database {
   /** Calls back after each commit that put messages into the outbox; for a bus in the same process. */
@@ -47,6 +47,9 @@ const pruneOutboxText = ofRuntime('prune', `
 const pruneText = (table: string) => ofRuntime('prune', `
   DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM ${table} WHERE at < now() - $1 * interval '1 ms' LIMIT $2 FOR UPDATE SKIP LOCKED))`)
+
+const beginStatement: Statement = { text: 'BEGIN', values: [] }
+const commitStatement: Statement = { text: 'COMMIT', values: [] }
 
 class Driver implements PostgresDatabase {
   readonly #options: ConnectionOptions
@@ -158,9 +161,8 @@ class Driver implements PostgresDatabase {
     const onError = (error: Error) => { broken = error }
     client.on('error', onError)
     try {
-      gatherWrites(client)
-      const begun = client.query(scope.bucket === null ? 'BEGIN' : `BEGIN; SET LOCAL tenfold.bucket = '${scope.bucket}'`)
       // Not awaited: it travels with the first statement. Its failure shows again at COMMIT.
+      const begun = Promise.all([gather(client, beginStatement), scope.bucket === null ? null : gather(client, setBucket(scope.bucket))])
       begun.catch(() => {})
       const value = await work(transaction)
       transaction.end()
@@ -169,6 +171,7 @@ class Driver implements PostgresDatabase {
       return value
     } catch (error) {
       transaction.end()
+      flush(client)
       const lost = await client.query('ROLLBACK').then(() => undefined, (failure: Error) => failure)
       broken ??= lost
       throw error
@@ -230,7 +233,7 @@ async function commit(client: pg.ClientBase, isReplicated: boolean): Promise<voi
 }
 
 async function commitAlone(client: pg.ClientBase): Promise<void> {
-  const { command } = await client.query('COMMIT').catch((error: unknown) => {
+  const { command } = await gather(client, commitStatement).catch((error: unknown) => {
     if (isConnectionLoss(error)) throw fault('OUTCOME_UNKNOWN', undefined, { cause: error })
     throw refusalOf(error)
   })

@@ -10,13 +10,14 @@ import { monotonicMs } from '../../base/time.ts'
 import type { Claim, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
 import { runOn } from './connection.ts'
-import { gatherWrites } from './gathered-writes.ts'
 import { positionText, toPosition } from './log-position.ts'
 import type { PositionRow } from './log-position.ts'
 import { refusalOf } from './refusal.ts'
+import { gather } from './statement-batch.ts'
 
 export const claimBucket = (scope: string, value: string): number => bucketOf(`${scope}\u0000${value}`)
 
+const setBucketText = ofRuntime('transaction', `SELECT set_config('tenfold.bucket', $1, true)`)
 const claimText = ofRuntime('claim', `
   INSERT INTO tenfold.claim (bucket, service, scope, value, owner) VALUES ($1, $2, $3, $4, $5)
   ON CONFLICT (bucket, service, scope, value) DO NOTHING`)
@@ -35,6 +36,9 @@ export const appendText = ofRuntime('outbox', `
   SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[], $8::text[], $9::timestamptz[])`)
 
 export const claimOwner = (service: string, scope: string, value: string): Statement => ({ text: claimOwnerText, values: [claimBucket(scope, value), service, scope, value] })
+
+/** The database refuses rows of other buckets until the transaction ends. */
+export const setBucket = (bucket: number): Statement => ({ text: setBucketText, values: [String(bucket)] })
 
 /** One message, as most commands have it: arrays of one would cost more than the row. */
 const appendOneText = ofRuntime('outbox', `
@@ -80,9 +84,8 @@ export class PostgresTransaction implements Transaction {
     if (this.#bucket === null) throw new Error('a projection spans buckets already')
     if (bucket === this.#bucket || this.#ended) return
     this.#bucket = bucket
-    gatherWrites(this.#client)
     // Not awaited: it travels with the next statement. Its failure shows again at COMMIT.
-    this.#client.query(`SET LOCAL tenfold.bucket = '${bucket}'`).catch(() => {})
+    gather(this.#client, setBucket(bucket)).catch(() => {})
   }
 
   /** Nothing more belongs to it: its connection will be another's. */
@@ -96,7 +99,7 @@ export class PostgresTransaction implements Transaction {
   /** To be sent right behind COMMIT. */
   async sendPosition(): Promise<void> {
     if (!this.#position) return
-    const found = await runOn<PositionRow>(this.#client, { text: positionText, values: [] }).catch(() => null)
+    const found: Result<PositionRow> | null = await gather(this.#client, { text: positionText, values: [] }).catch(() => null)
     this.#position.resolve(found && toPosition(found.rows[0]!))
   }
 
@@ -104,7 +107,7 @@ export class PostgresTransaction implements Transaction {
     if (this.#ended) throw new Error('a statement came after its transaction had ended: await everything that a handler begins')
     if (monotonicMs() >= this.#scope.deadlineMonotonicMs) throw fault('DEADLINE_EXCEEDED')
     try {
-      return await runOn<Row>(this.#client, statement)
+      return await runOn(this.#client, statement, gather)
     } catch (error) {
       throw refusalOf(error)
     }
