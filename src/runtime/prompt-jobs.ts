@@ -3,8 +3,9 @@
  * have been short so far. The relay runs them straight from the outbox, many in a transaction,
  * instead of having each written to the queue, claimed, committed and deleted on its own.
  *
- *   slow or unknown ── runs that were short, in a row ──▶ prompt
- *         ◀── one that failed, was slow, or called another intent: then the queue has it
+ *   slow or unknown ── 3 short runs in a row ──▶ prompt
+ *                   ◀── one that failed or called another intent; that job goes to the queue.
+ *                       One that was not over in time: 30 short runs
  *
  * Nothing is decided by having run here. The inbox knows what has had its effect, so a job
  * that comes again, here or from the queue, does nothing; what failed here has changed nothing
@@ -27,6 +28,8 @@ const provenRuns = 3
 /** On a busy process even a small job takes a while, so this is not small. */
 const shortMs = 250
 const deadlineMs = 1_000
+/** Counted as so many runs to be made up for. */
+const lateRuns = 27
 /** What has not begun by then goes to the queue, where others may take it. */
 const budgetMs = 500
 const lanesMax = 4
@@ -89,10 +92,9 @@ export class PromptJobs {
     const startedAtMs = monotonicMs()
     try {
       await observed(this.#surroundings, span, async () => commitTogether(this.#surroundings, job, await Promise.all(messages.map(message => dueOf(job, message))), span, deadlineMs))
-      if (monotonicMs() - startedAtMs > shortMs) this.#shortRuns.set(job, 0)
       return true
     } catch (error) {
-      this.#shortRuns.set(job, 0)
+      this.#shortRuns.set(job, monotonicMs() - startedAtMs < deadlineMs ? 0 : -lateRuns)
       log.debug({ err: error, intent: job.name, messages: messages.length }, 'jobs did not run at once; the queue has them now')
       return false
     }

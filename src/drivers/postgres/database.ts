@@ -28,7 +28,9 @@ export interface PostgresDatabase extends Database {
 
 export const openPostgresDatabase = (options: ConnectionOptions): PostgresDatabase => new Driver(options)
 
+/** Soon after a quiet time; while there are many commits less often, since each wakes every process that listens. */
 const notifyDelayMs = 5
+const notifySpacingMs = 40
 /** NOTIFY carries less than 8,000 bytes; without names everybody looks. */
 const notifyCharactersMax = 1_900
 const notifyText = ofRuntime('outbox', `SELECT pg_notify('tenfold_outbox', $1)`)
@@ -60,6 +62,7 @@ class Driver implements PostgresDatabase {
   readonly #readers = new Map<string, PrimaryReader>()
   #nextPosition: Promise<Position> | undefined
   readonly #notifying = new Set<string>()
+  #notifiedAtMs = -Infinity
   readonly sender = `from:${randomHex(6)}`
   #closed = false
   #running = 0
@@ -187,7 +190,8 @@ class Driver implements PostgresDatabase {
     const isDue = this.#notifying.size > 0
     for (const name of names) this.#notifying.add(name)
     if (isDue) return
-    after(notifyDelayMs, () => {
+    after(Math.max(notifyDelayMs, this.#notifiedAtMs + notifySpacingMs - monotonicMs()), () => {
+      this.#notifiedAtMs = monotonicMs()
       const text = [this.sender, ...this.#notifying].join(' ')
       this.#notifying.clear()
       if (this.#closed) return

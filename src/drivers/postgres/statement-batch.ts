@@ -11,11 +11,14 @@
  */
 import { createHash } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
+import { createRequire } from 'node:module'
 import pg from 'pg'
-import { prepareValue } from 'pg/lib/utils.js'
 import { limits } from '../../base/limits.ts'
 import type { Result, Statement } from '../../ports/database.ts'
 import { gatherWrites } from './gathered-writes.ts'
+
+/** How pg writes a value as the text of a parameter: it exports this, and its types leave it out. */
+const { prepareValue } = createRequire(import.meta.url)('pg/lib/utils.js') as { readonly prepareValue: (value: unknown) => string | Buffer | null }
 
 interface Wire {
   readonly stream: { cork(): void; uncork(): void }
