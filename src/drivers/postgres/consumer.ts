@@ -176,7 +176,7 @@ export class Consumer implements Subscribed {
       await this.#handle(store, entries)
       await this.#save(store, entries.at(-1)!)
       if (reaches(this.#place, own)) this.#shown = { position, atMs: lookedAtMs }
-      if (entries.length < limits.batchEventsMax) await this.#pace.restAfter(lookedAtMs)
+      if (entries.length < limits.batchEventsMax) await this.#pace.restAfter(entries.length)
       return
     }
     this.#shown = { position, atMs: lookedAtMs }

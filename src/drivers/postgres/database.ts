@@ -33,7 +33,8 @@ const notifyDelayMs = 5
 const notifySpacingMs = 40
 /** NOTIFY carries less than 8,000 bytes; without names everybody looks. */
 const notifyCharactersMax = 1_900
-const notifyText = ofRuntime('outbox', `SELECT pg_notify('tenfold_outbox', $1)`)
+// Its commit need not be on disk: who misses it finds the messages by polling.
+const notifyText = ofRuntime('outbox', `SELECT set_config('synchronous_commit', 'off', true), pg_notify('tenfold_outbox', $1)`)
 /** The id goes in the moment in which the commit shows. */
 const committingText = ofRuntime('committing', `
   SELECT pid || ' ' || backend_xid AS transaction FROM pg_stat_activity
