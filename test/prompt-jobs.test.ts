@@ -41,6 +41,8 @@ const calling = alpha.job({ input, key, run: async (context, given) => { await c
 const app = application('prompt', { services: { alpha: { alpha, count, outside, calling, seen } } })
 const jobs = new Map([count, outside, calling].map(job => [job.name, job as unknown as Job]))
 
+/** However slow the machine is. */
+const patient = { deadlineMs: 60_000, budgetMs: 60_000 }
 const ids = Array.from({ length: 40 }, (_, index) => `item-${String(index).padStart(2, '0')}`)
 const message = (job: { readonly name: string }, id: string, more: { readonly runAtMs?: number; readonly fails?: boolean } = {}): Message => ({
   id: newId(bucketOf(id)), kind: 'job', name: job.name, key: id, bucket: bucketOf(id), payload: { id, fails: more.fails }, atMs: now(), runAtMs: more.runAtMs,
@@ -61,7 +63,7 @@ async function surroundings(t: { after(close: () => Promise<void>): void }) {
 
 /** All jobs have been short so far. */
 function proven(options: Surroundings): PromptJobs {
-  const prompt = new PromptJobs(options, jobs)
+  const prompt = new PromptJobs(options, jobs, patient)
   for (const job of jobs.values()) for (let run = 0; run < 3; run++) prompt.ran(job, 1)
   return prompt
 }
@@ -71,7 +73,7 @@ const once = Object.fromEntries(ids.map(id => [id, 1]))
 test('jobs that were short run together, and once, also when they come again', async t => {
   const { options, amounts, transactions } = await surroundings(t)
   const batch = ids.map(id => message(count, id))
-  const prompt = new PromptJobs(options, jobs)
+  const prompt = new PromptJobs(options, jobs, patient)
   assert.deepEqual(await prompt.run(batch), batch, 'unknown jobs go to the queue')
   prompt.ran(count as unknown as Job, 1)
   prompt.ran(count as unknown as Job, 1)
@@ -100,7 +102,7 @@ test('a job that ran promptly and comes from the queue as well has one effect', 
   const queue = openPostgresQueue({ url, log: silentLogger })
   await queue.open()
   await queue.enqueue([{ id: one.id, name: one.name, payload: one.payload, attemptsMax: 3 }])
-  const worker = await startWorker({ ...options, app, queue, services: ['alpha'], concurrency: 2 }, new PromptJobs(options, jobs))
+  const worker = await startWorker({ ...options, app, queue, services: ['alpha'], concurrency: 2 }, new PromptJobs(options, jobs, patient))
   try {
     while ((await queue.depth()).waiting + (await queue.depth()).running > 0) await new Promise(resolve => setTimeout(resolve, 20))
     assert.deepEqual(await amounts(), { [ids[0]!]: 1 })
@@ -128,4 +130,16 @@ test('later, outside and calling jobs are left for the queue, in their order', a
   ]
   assert.deepEqual((await proven(options).run(batch)).map(one => one.key), ['a', 'b', 'd', 'e', 'f'])
   assert.deepEqual(await amounts(), { c: 1, g: 1 })
+})
+
+test('what is not over in time leaves nothing behind and goes to the queue', async t => {
+  const { options, amounts } = await surroundings(t)
+  const prompt = new PromptJobs(options, jobs, { deadlineMs: 0, budgetMs: 60_000 })
+  for (let run = 0; run < 3; run++) prompt.ran(count as unknown as Job, 1)
+  const batch = [message(count, 'a'), message(count, 'b')]
+  assert.deepEqual(await prompt.run(batch), batch)
+  assert.deepEqual(await amounts(), {})
+  // Three short runs do not make up for that.
+  for (let run = 0; run < 3; run++) prompt.ran(count as unknown as Job, 1)
+  assert.deepEqual(await prompt.run(batch), batch)
 })

@@ -27,32 +27,41 @@ import type { Due } from './shared-transaction.ts'
 const provenRuns = 3
 /** On a busy process even a small job takes a while, so this is not small. */
 const shortMs = 250
-const deadlineMs = 1_000
 /** Counted as so many runs to be made up for. */
 const lateRuns = 27
-/** What has not begun by then goes to the queue, where others may take it. */
-const budgetMs = 500
 const lanesMax = 4
+
+export interface PromptLimits {
+  /** Of the jobs of one transaction, together. */
+  readonly deadlineMs: number
+  /** What has not begun by then goes to the queue, where others may take it. */
+  readonly budgetMs: number
+}
+
+const standard: PromptLimits = { deadlineMs: 2_000, budgetMs: 500 }
 
 export class PromptJobs {
   readonly #surroundings: Surroundings
   readonly #jobs: ReadonlyMap<string, Job>
+  readonly #limits: PromptLimits
   readonly #shortRuns = new Map<Job, number>()
 
-  constructor(surroundings: Surroundings, jobs: ReadonlyMap<string, Job>) {
+  constructor(surroundings: Surroundings, jobs: ReadonlyMap<string, Job>, limits = standard) {
     this.#surroundings = surroundings
     this.#jobs = jobs
+    this.#limits = limits
   }
 
   /** A run from the queue has succeeded. */
   ran(job: Job, tookMs: number): void {
-    this.#shortRuns.set(job, tookMs < shortMs ? (this.#shortRuns.get(job) ?? 0) + 1 : 0)
+    const before = this.#shortRuns.get(job) ?? 0
+    this.#shortRuns.set(job, tookMs < shortMs ? before + 1 : Math.min(before, 0))
   }
 
   /** Runs what it may and returns the rest, in order: that is for the queue. */
   async run(messages: readonly Message[]): Promise<Message[]> {
     const done = new Set<Message>()
-    const untilMs = monotonicMs() + budgetMs
+    const untilMs = monotonicMs() + this.#limits.budgetMs
     const chunks = this.#chunks(messages)
     await Promise.all(Array.from({ length: Math.min(lanesMax, chunks.length) }, async () => {
       for (let chunk = chunks.shift(); chunk; chunk = chunks.shift()) {
@@ -91,10 +100,10 @@ export class PromptJobs {
     span.facts = { from: 'outbox', messages: messages.length, ...messages.length === 1 ? { messageId: messages[0]!.id } : {} }
     const startedAtMs = monotonicMs()
     try {
-      await observed(this.#surroundings, span, async () => commitTogether(this.#surroundings, job, await Promise.all(messages.map(message => dueOf(job, message))), span, deadlineMs))
+      await observed(this.#surroundings, span, async () => commitTogether(this.#surroundings, job, await Promise.all(messages.map(message => dueOf(job, message))), span, this.#limits.deadlineMs))
       return true
     } catch (error) {
-      this.#shortRuns.set(job, monotonicMs() - startedAtMs < deadlineMs ? 0 : -lateRuns)
+      this.#shortRuns.set(job, monotonicMs() - startedAtMs < this.#limits.deadlineMs ? 0 : -lateRuns)
       log.debug({ err: error, intent: job.name, messages: messages.length }, 'jobs did not run at once; the queue has them now')
       return false
     }
