@@ -42,7 +42,18 @@ const calling = alpha.subscribe({
     await context.sql`INSERT INTO item (bucket, id) VALUES (${context.bucket}, ${key})`
   },
 })
-export const app = application('deliveries', { services: { alpha: { alpha, happened, noting, calling, seen } } })
+let arrived = 0
+const both = Promise.withResolvers<void>()
+/** Ends only when another one has begun. */
+const meeting = alpha.subscribe({
+  on: happened,
+  async run(context, { key }) {
+    if (++arrived === 2) both.resolve()
+    await both.promise
+    await context.sql`INSERT INTO item (bucket, id) VALUES (${context.bucket}, ${key})`
+  },
+})
+export const app = application('deliveries', { services: { alpha: { alpha, happened, noting, calling, meeting, seen } } })
 
 const messages = (keys: readonly string[], steps: readonly number[]): Message[] => steps.flatMap(step => keys.map(key => (
   { id: newId(bucketOf(key)), kind: 'event', name: happened.name, key, bucket: bucketOf(key), payload: { to: key, step }, atMs: 1_700_000_000_000 })))
@@ -103,4 +114,11 @@ test('a handler that calls another intent gets a transaction of its own, also wh
   const before = calls
   await deliver(options, calling as unknown as Subscription, messages(['key-a', 'key-b'], [1]))
   assert.equal(calls - before, 2)
+})
+
+test('deliveries of different buckets run at the same time, over one transaction', async t => {
+  const { options, notes, transactions } = await surroundings(t)
+  await deliver(options, meeting as unknown as Subscription, messages(['key-a', 'key-b'], [1]))
+  assert.deepEqual(Object.keys(await notes()), ['key-a', 'key-b'])
+  assert.equal(await transactions(), 1)
 })

@@ -35,7 +35,7 @@ import { createUploads } from '../runtime/upload.ts'
 import { tokenCodec } from '../runtime/token.ts'
 import type { TraceExporter } from '../runtime/tracer.ts'
 import { Tracer } from '../runtime/tracer.ts'
-import { startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
+import { promptJobs, startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
 import { checkTopology } from '../topology/plan.ts'
 import type { Role, Topology } from '../topology/topology.ts'
 import { readMigrations } from './migrations.ts'
@@ -201,9 +201,10 @@ async function startBackground({ app, topology, log }: BootOptions, engines: Eng
   const options = { ...inner, app, database, bus, queue, transport, log, cdn: engines.cdn, concurrency: topology.ports.queue.concurrency }
   const consumers = await startConsumers(options)
   closers.add(() => consumers.stop())
-  const relay = await startRelay(options)
+  const prompt = promptJobs(options)
+  const relay = await startRelay(options, prompt)
   closers.add(() => relay.stop())
-  const worker = await startWorker(options)
+  const worker = await startWorker(options, prompt)
   closers.add(() => worker.stop(limits.drainMs))
   const scheduler = startScheduler(options)
   closers.add(() => scheduler.stop())

@@ -28,6 +28,24 @@ export const commitChecks: Suite<{ readonly database: Database }>['checks'] = {
     }), (error: Error) => (error.cause as { code?: string } | undefined)?.code === 'TF002' && !isTenfoldError(error) || assert.fail(`expected TF002, got ${String(error)}`))
     await assert.rejects(write(database, async transaction => { transaction.enter(bucket) }, null))
   },
+  async 'a statement that comes after the end is refused, and changes nothing'({ database }) {
+    const kept: Transaction[] = []
+    await write(database, async transaction => {
+      kept.push(transaction)
+      await transaction.query(insert('a', bucket))
+    })
+    await write(database, async transaction => {
+      kept.push(transaction)
+      throw new Error('given up')
+    }).catch(() => {})
+    // Others may have the connections by now.
+    await write(database, async transaction => {
+      await transaction.query(insert('b', bucket))
+      for (const ended of kept) await assert.rejects(ended.query(insert('late', bucket)))
+    })
+    const { rows } = await database.query<{ id: string }>('alpha', { text: 'SELECT id FROM item ORDER BY id', values: [] })
+    assert.deepEqual(rows.map(row => row.id), ['a', 'b'])
+  },
   async 'a transaction tells a position that covers it, and none before it has committed'({ database }) {
     const before = await database.position()
     let told = false

@@ -14,6 +14,7 @@
  *   connection before COMMIT) reject with a retryable TenfoldError; the caller retries.
  * - Where there are several servers, one is the primary; the others may be behind, and only a
  *   reader goes there. A server that was the primary once is not written to.
+ * - A statement that comes after its transaction has ended is refused: it belongs to nothing.
  * - `close` waits for running work, is idempotent, and fails what comes later with UNAVAILABLE.
  */
 

@@ -1,30 +1,19 @@
 /**
  * Delivers messages to a subscription: those of one batch commit together, a few transactions
- * at the same time, since a commit for each would cost more than what most handlers do. Each
- * still runs under its own key, in order, with the inbox in the same transaction (I3). When
- * one fails all of its transaction are rolled back, and the bus brings them one by one.
- *
- * A handler that calls other intents gets a transaction of its own: what it calls must see
- * what the deliveries before it did, and must not wait for their locks.
+ * at the same time, since a commit for each would cost more than what most handlers do.
+ * When one fails all of its transaction are rolled back, and the bus brings them one by one.
  */
 import { limits } from '../base/limits.ts'
-import { randomHex } from '../base/random.ts'
-import type { Delivered, Subscription } from '../model/event.ts'
+import type { Subscription } from '../model/event.ts'
 import type { Key } from '../model/intent.ts'
 import { routed } from '../model/key.ts'
 import type { Message } from '../ports/database.ts'
-import { Deadline } from './deadline.ts'
-import { writingContext } from './execution.ts'
-import type { Execution, Surroundings } from './execution.ts'
+import type { Surroundings } from './execution.ts'
 import type { Span } from './span.ts'
-import { UnitOfWork } from './unit-of-work.ts'
+import { callers, commitTogether, togetherMax } from './shared-transaction.ts'
 
 /** How many transactions run at the same time. */
 const lanesMax = 4
-/** How many messages commit together. */
-const togetherMax = 32
-/** Subscriptions that have called another intent. */
-const callers = new WeakSet<Subscription>()
 
 export async function deliver(surroundings: Surroundings, intent: Subscription, batch: readonly Message[]): Promise<void> {
   const size = callers.has(intent) ? 1 : togetherMax
@@ -56,42 +45,12 @@ function deliverTogether(surroundings: Surroundings, intent: Subscription, messa
 
 async function runTogether(surroundings: Surroundings, intent: Subscription, messages: readonly Message[], span: Span): Promise<void> {
   const key = intent.definition.key as ((payload: unknown) => Key) | undefined
-  const run = intent.definition.run as (context: unknown, event: Delivered) => Promise<void>
-  const deliveries = messages.map(message => ({ message, target: key ? routed(key(message.payload)) : { key: message.key, bucket: message.bucket } }))
-  const { target } = deliveries[0]!
-  const deadline = new Deadline(limits.commandDeadlineMs)
-  const scope = { service: intent.service.name, bucket: target.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
-  const work = new UnitOfWork(surroundings, scope, target.key, span)
-  const together = messages.length > 1 ? { called: false } : undefined
-  const meter = surroundings.statistics.meterOf(intent)
-  try {
-    const fresh = await (await work.transaction()).firstSeen(intent.name, deliveries.map(({ message: { id }, target: { bucket } }) => ({ id, bucket })))
-    for (const { message, target } of deliveries) {
-      if (!fresh.has(message.id)) continue
-      await work.turnTo(target, messages.length > 1 ? message.traceparent ?? null : null)
-      const execution: Execution = { intent, deadline, together, span, bucket: target.bucket, user: null, metadata: metadataFor(message, span, deadline) }
-      const running = deadline.race(run(writingContext(surroundings, execution, work), message))
-      await (meter ? meter.measure(running) : running)
-      // Also where the handler caught the refusal of its call.
-      if (together?.called) throw new Error(`${intent.name} calls other intents`)
-    }
-    await work.finish()
-    meter?.messages?.add(fresh.size)
-    await work.spread()
-  } catch (error) {
-    await work.abandon(error)
-    if (together?.called) callers.add(intent)
-    throw error
-  }
+  await commitTogether(surroundings, intent, messages.map(message => (
+    { message, input: message, target: key ? routed(key(message.payload)) : { key: message.key, bucket: message.bucket } })), span, limits.commandDeadlineMs)
 }
 
 /** Runs what was delivered: its span ends with it, and at debug the log has a line. */
 export async function observed({ tracer, log }: Pick<Surroundings, 'tracer' | 'log'>, span: Span, work: () => Promise<void>): Promise<void> {
   await tracer.run(span, work)
   if (log.isLevelEnabled('debug')) log.debug({ intent: span.about, traceId: span.trace.traceId, spanId: span.id }, `${span.what} done`)
-}
-
-/** A delivery calls others under an idempotency key of its own, so that a second one repeats nothing. */
-export function metadataFor(message: Pick<Message, 'id'>, span: Span, deadline: Deadline): Execution['metadata'] {
-  return { timeoutMs: deadline.remainingMs(), traceparent: span.traceparent, requestId: randomHex(8), caller: null, idempotencyKey: message.id, depth: 1, priority: 'low' }
 }

@@ -23,7 +23,7 @@ import type { Span } from './span.ts'
 import type { RunStatistics, Statistics } from './statistics.ts'
 import { tracedStatement } from './traced-transaction.ts'
 import type { Tracer } from './tracer.ts'
-import type { UnitOfWork } from './unit-of-work.ts'
+import type { Work } from './unit-of-work.ts'
 
 export interface Surroundings {
   readonly database: Database
@@ -134,9 +134,9 @@ export function queryContext(surroundings: Surroundings, execution: Execution): 
 }
 
 class WritingContext extends BaseContext {
-  readonly #work: UnitOfWork
+  readonly #work: Work
 
-  constructor(surroundings: Surroundings, execution: Execution, work: UnitOfWork) {
+  constructor(surroundings: Surroundings, execution: Execution, work: Work) {
     super(surroundings, execution, statement => work.run(statement))
     this.#work = work
   }
@@ -149,7 +149,7 @@ class WritingContext extends BaseContext {
   async unclaim(scope: string, value: string, owner: string): Promise<void> { await (await this.#work.transaction()).unclaim({ scope, value, owner }) }
 }
 
-export function writingContext(surroundings: Surroundings, execution: Execution, work: UnitOfWork): CommandContext & HandlerContext {
+export function writingContext(surroundings: Surroundings, execution: Execution, work: Work): CommandContext & HandlerContext {
   return new WritingContext(surroundings, execution, work) as unknown as CommandContext & HandlerContext
 }
 

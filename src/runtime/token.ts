@@ -5,7 +5,7 @@
  * a forged position in the future would make every read wait. The number makes every token
  * another text, so that two sessions with equal positions are told apart.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
 import { limits } from '../base/limits.ts'
 import { randomBytes } from '../base/random.ts'
 import { now } from '../base/time.ts'
@@ -31,7 +31,9 @@ export interface TokenCodec {
 }
 
 export function tokenCodec(secret: Buffer): TokenCodec {
-  const sign = (body: Buffer) => createHmac('sha256', secret).update(body).digest().subarray(0, signatureBytes)
+  // Made once: from bytes each signature would make a key of its own.
+  const key = createSecretKey(secret)
+  const sign = (body: Buffer) => createHmac('sha256', key).update(body).digest().subarray(0, signatureBytes)
   let number = randomBytes(4).readUInt32BE()
   return {
     encode({ epoch, wroteAtMs, positions }) {

@@ -6,6 +6,8 @@
  *
  *   new ── first statement ──▶ open ── finish ──▶ committed
  *    └──────── finish without statements or messages: nothing to commit
+ *
+ * Several deliveries may share it, each through a share of its own.
  */
 import { bucketOf, newId } from '../base/id.ts'
 import { now } from '../base/time.ts'
@@ -26,14 +28,23 @@ export interface WorkSurroundings {
   readonly invalidation: Invalidation | null
 }
 
-export class UnitOfWork {
+/** What a handler writes through: a unit of work, or its share of one. */
+export interface Work {
+  transaction(): Promise<Transaction>
+  run<Row>(statement: Statement): Promise<Result<Row>>
+  emit(event: Event, payload: unknown, key?: Key): void
+  enqueue(job: Job, input: unknown, afterMs: number | undefined): void
+  invalidate(tags: readonly string[]): void
+}
+
+/** Under which key something is done; with a traceparent its messages go on with that trace, else with the span's. */
+export interface Origin { readonly key: string; readonly bucket: number; readonly traceparent: string | null }
+
+export class UnitOfWork implements Work {
   readonly #surroundings: WorkSurroundings
   readonly #scope: TransactionScope & { readonly bucket: number }
-  #bucket: number
-  #key: string
+  readonly #origin: Origin
   readonly #span: Span
-  /** Of one delivery among several; otherwise messages carry that of the span. */
-  #traceparent: string | null = null
   readonly #pending: ((traceparent: string) => Promise<Message>)[] = []
   readonly #tags = new Set<string>()
   /** The message that carries the tags. */
@@ -45,8 +56,7 @@ export class UnitOfWork {
   constructor(surroundings: WorkSurroundings, scope: TransactionScope & { readonly bucket: number }, key: string, span: Span) {
     this.#surroundings = surroundings
     this.#scope = scope
-    this.#bucket = scope.bucket
-    this.#key = key
+    this.#origin = { key, bucket: scope.bucket, traceparent: null }
     this.#span = span
   }
 
@@ -64,12 +74,24 @@ export class UnitOfWork {
     })
   }
 
-  /** What follows is of this key: the next of several deliveries that commit together. With a traceparent its messages go on with that trace. */
-  async turnTo({ key, bucket }: { readonly key: string; readonly bucket: number }, traceparent: string | null): Promise<void> {
-    ;(await this.transaction()).enter(bucket)
-    this.#bucket = bucket
-    this.#key = key
-    this.#traceparent = traceparent
+  /**
+   * The part of one delivery among several that commit together. Those of different buckets
+   * may run at the same time: each statement goes under the bucket of its own delivery.
+   */
+  share(origin: Origin): Work {
+    return {
+      // Claims lie in the bucket of their value, whatever bucket the transaction is in.
+      transaction: () => this.transaction(),
+      run: async statement => {
+        const transaction = await this.transaction()
+        // Nothing comes between entering the bucket and sending the statement.
+        transaction.enter(origin.bucket)
+        return transaction.query(statement)
+      },
+      emit: (event, payload, key) => this.#emit(origin, event, payload, key),
+      enqueue: (job, input, afterMs) => this.#enqueue(origin, job, input, afterMs),
+      invalidate: tags => this.invalidate(tags),
+    }
   }
 
   /** Asked for before `finish`: see Transaction.committed. Null where nothing was begun. */
@@ -81,22 +103,24 @@ export class UnitOfWork {
     return (await this.transaction()).query<Row>(statement)
   }
 
-  emit(event: Event, payload: unknown, key?: Key): void {
-    const target = key === undefined ? { key: this.#key, bucket: this.#bucket } : routed(key)
-    const own = this.#traceparent
+  emit(event: Event, payload: unknown, key?: Key): void { this.#emit(this.#origin, event, payload, key) }
+
+  enqueue(job: Job, input: unknown, afterMs: number | undefined): void { this.#enqueue(this.#origin, job, input, afterMs) }
+
+  #emit(origin: Origin, event: Event, payload: unknown, given: Key | undefined): void {
+    const { key, bucket } = given === undefined ? origin : routed(given)
     this.#pending.push(async traceparent => ({
-      id: newId(target.bucket), kind: 'event', name: event.name, ...target, atMs: now(), traceparent: own ?? traceparent,
+      id: newId(bucket), kind: 'event', name: event.name, key, bucket, atMs: now(), traceparent: origin.traceparent ?? traceparent,
       payload: await parseOwn(event.schema, payload, event),
     }))
   }
 
-  enqueue(job: Job, input: unknown, afterMs: number | undefined): void {
+  #enqueue(origin: Origin, job: Job, input: unknown, afterMs: number | undefined): void {
     const key = job.definition.key as ((input: unknown) => Key) | undefined
-    const id = newId(key ? routed(key(input)).bucket : this.#bucket)
-    const own = this.#traceparent
+    const id = newId(key ? routed(key(input)).bucket : origin.bucket)
     this.#pending.push(async traceparent => ({
       id, kind: 'job', name: job.name, key: key ? routed(key(input)).key : id, bucket: key ? routed(key(input)).bucket : bucketOf(id),
-      atMs: now(), traceparent: own ?? traceparent, runAtMs: afterMs ? now() + afterMs : undefined,
+      atMs: now(), traceparent: origin.traceparent ?? traceparent, runAtMs: afterMs ? now() + afterMs : undefined,
       payload: await parseOwn(job.definition.input, input, job),
     }))
   }
@@ -116,7 +140,7 @@ export class UnitOfWork {
     if (this.#pending.length > 0 || this.#tags.size > 0) {
       const span = this.#span.begin('append', this.#scope.service)
       const messages = await Promise.all(this.#pending.map(make => make(span.traceparent)))
-      if (this.#tags.size > 0) messages.push(this.#invalidated = invalidatedMessage(this.#scope.service, this.#bucket, [...this.#tags], this.#traceparent ?? span.traceparent))
+      if (this.#tags.size > 0) messages.push(this.#invalidated = invalidatedMessage(this.#scope.service, this.#origin.bucket, [...this.#tags], span.traceparent))
       // Not awaited: it travels with COMMIT, which becomes a ROLLBACK when it fails.
       const appended = span.around((await this.transaction()).append(messages))
       span.count = messages.length

@@ -1,7 +1,8 @@
 /**
- * Jobs. The relay carries what commands enqueued from the outbox to the queue; the worker
- * claims and runs them; the scheduler enqueues the jobs with a cron line, once per slot
- * and cluster, because the inbox knows each slot by an id that every process computes alike.
+ * Jobs. The relay carries what commands enqueued from the outbox to the queue, unless it may
+ * be run at once (prompt-jobs.ts); the worker claims and runs them; the scheduler enqueues the
+ * jobs with a cron line, once per slot and cluster, because the inbox knows each slot by an id
+ * that every process computes alike.
  */
 import { createHash } from 'node:crypto'
 import { Cron } from 'croner'
@@ -15,7 +16,9 @@ import { routed } from '../model/key.ts'
 import type { Bus, Subscribed } from '../ports/bus.ts'
 import type { Attempt, Queue, Working } from '../ports/queue.ts'
 import { Deadline } from './deadline.ts'
-import { metadataFor, observed } from './delivery.ts'
+import { observed } from './delivery.ts'
+import { PromptJobs } from './prompt-jobs.ts'
+import { metadataFor } from './shared-transaction.ts'
 import { writingContext } from './execution.ts'
 import type { Execution, Surroundings } from './execution.ts'
 import type { Span } from './span.ts'
@@ -33,23 +36,30 @@ export interface WorkerOptions extends Surroundings {
 const jobsOf = (app: Application, services: readonly string[]): Job[] =>
   [...app.intents.values()].filter(intent => intent.kind === 'job' && services.includes(intent.service.name)) as Job[]
 
-/** Moves jobs from the outbox to the queue, in batches. */
-export function startRelay(options: { readonly app: Application; readonly bus: Bus; readonly queue: Queue }): Promise<Subscribed> {
-  return options.bus.subscribe({
+/** Takes jobs from the outbox, in batches: runs those that are prompt and moves the others to the queue. */
+export function startRelay({ app, bus, queue }: Pick<WorkerOptions, 'app' | 'queue'> & { readonly bus: Bus }, prompt: PromptJobs): Promise<Subscribed> {
+  return bus.subscribe({
     consumer: 'tenfold.jobs', names: 'jobs', attemptsMax: Number.MAX_SAFE_INTEGER, backoff: { baseMs: 50, capMs: 5_000 },
-    handle: batch => options.queue.enqueue(batch.map(message => {
-      const job = options.app.intents.get(message.name) as Job | undefined
+    handle: async batch => queue.enqueue((await prompt.run(batch)).map(message => {
+      const job = app.intents.get(message.name) as Job | undefined
       return { id: message.id, name: message.name, payload: message.payload, runAtMs: message.runAtMs, traceparent: message.traceparent, attemptsMax: job?.definition.attemptsMax ?? limits.jobAttemptsMax }
     })),
   })
 }
 
-export async function startWorker(options: WorkerOptions): Promise<Working> {
+export const promptJobs = (options: WorkerOptions): PromptJobs => new PromptJobs(options, new Map(jobsOf(options.app, options.services).map(job => [job.name, job])))
+
+export async function startWorker(options: WorkerOptions, prompt: PromptJobs): Promise<Working> {
   const jobs = new Map(jobsOf(options.app, options.services).map(job => [job.name, job]))
   if (jobs.size === 0) return { stop: async () => {} }
   return options.queue.work({
     names: [...jobs.keys()], concurrency: options.concurrency,
-    handle: attempt => measured(options, jobs.get(attempt.job.name)!, attempt),
+    handle: async attempt => {
+      const job = jobs.get(attempt.job.name)!
+      const startedAtMs = monotonicMs()
+      await measured(options, job, attempt)
+      prompt.ran(job, monotonicMs() - startedAtMs)
+    },
   })
 }
 

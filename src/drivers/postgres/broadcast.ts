@@ -26,6 +26,8 @@ const channel = 'tenfold_broadcast'
 /** NOTIFY carries less than 8,000 bytes, the topic among them. */
 const bytesMax = 7_800
 const echoTopic = 'tenfold.echo'
+// NOTIFY commits, and what it says is nothing to be kept on disk.
+const connecting: pg.ClientConfig = { connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold broadcast', keepAlive: true, pipeline: true, options: '-c synchronous_commit=off' }
 const reconnect = { baseMs: 50, capMs: 1_000 }
 // Postgres drops a text that stands twice in one transaction; a number makes each its own.
 const sendText = `SELECT pg_notify('${channel}', number || ' ' || text) FROM unnest($1::text[]) WITH ORDINALITY AS message (text, number)`
@@ -92,7 +94,7 @@ class Driver implements Broadcast {
   async #run(): Promise<void> {
     const { signal } = this.#stopping
     for (let attempt = 1; !signal.aborted; attempt++) {
-      const client = new PrimaryClient({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold broadcast', keepAlive: true, pipeline: true })
+      const client = new PrimaryClient({ ...connecting, connectionString: this.#options.url })
       const ended = new Promise<void>(resolve => { client.on('end', resolve).on('error', () => resolve()) })
       client.on('notification', ({ payload = '' }) => this.#dispatch(payload))
       try {

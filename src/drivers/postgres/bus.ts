@@ -5,7 +5,8 @@ import type { MetricRegistry } from '../../base/metric-registry.ts'
 import { monotonicMs, sleep } from '../../base/time.ts'
 import type { Bus } from '../../ports/bus.ts'
 import type { Message } from '../../ports/database.ts'
-import { Consumer } from './consumer.ts'
+import { ofRuntime } from './attribution.ts'
+import { Consumer, hurryMs } from './consumer.ts'
 import { ConsumerStore } from './consumer-store.ts'
 import type { Progress } from './consumer-store.ts'
 import { lsnMax, reaches, shard } from './log-position.ts'
@@ -27,6 +28,8 @@ export interface PostgresBusOptions {
   readonly sender?: string
 }
 
+// Nothing of it need be on disk.
+const hurryText = ofRuntime('bus', `SELECT set_config('synchronous_commit', 'off', true), pg_notify('tenfold_outbox', 'hurry ' || $1)`)
 const reconnectMs = 200
 const remotePollMs = 5
 
@@ -41,10 +44,18 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
   let listening: Promise<void> | undefined
   const asking = new Map<string, { lsn: bigint; readonly answer: Promise<Progress> }>()
   const wake = (names: ReadonlySet<string>) => { for (const consumer of consumers.values()) if (consumer.reads(names)) consumer.wake() }
-  /** `replay`, or a sender and names with blanks between them; no name means any. */
+  const hurriedAtMs = new Map<string, number>()
+  /** Tells the process that delivers to this consumer that somebody waits, once for all who do. */
+  const hurry = (consumer: string) => {
+    if (monotonicMs() - (hurriedAtMs.get(consumer) ?? -Infinity) < hurryMs) return
+    hurriedAtMs.set(consumer, monotonicMs())
+    pool.query({ name: 'bus_hurry', text: hurryText, values: [consumer] }).catch(() => {})
+  }
+  /** `replay`, `hurry` and a consumer, or a sender and names with blanks between them; no name means any. */
   const hear = (payload: string) => {
     const [sender, ...names] = payload.split(' ')
     if (sender === options.sender) return
+    if (sender === 'hurry') return consumers.get(names[0]!)?.hurry()
     const known = new Set(names)
     for (const consumer of consumers.values()) {
       if (payload === 'replay') void consumer.reload()
@@ -73,6 +84,7 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
       await sleep(remotePollMs)
       const { cursor, target: ahead, parkedLsn } = await progressOf(consumer, lsn)
       if ((ahead === null || reaches(cursor, target)) && !(parkedLsn !== null && parkedLsn < lsn)) return true
+      hurry(consumer)
     }
     return false
   }
@@ -94,7 +106,7 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
     async publish(messages) {
       if (messages.length === 0) return
       const { text, values } = appendStatement(messages)
-      await pool.query({ name: 'bus_publish', text, values: values as unknown[] }).catch((error: unknown) => { throw refusalOf(error) })
+      await pool.query({ name: messages.length === 1 ? 'bus_publish_one' : 'bus_publish', text, values: values as unknown[] }).catch((error: unknown) => { throw refusalOf(error) })
       wake(new Set(messages.map(nameOf)))
       await pool.query(`SELECT pg_notify('tenfold_outbox', '')`).catch(() => {})
     },

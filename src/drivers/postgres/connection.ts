@@ -10,11 +10,12 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { MetricRegistry } from '../../base/metric-registry.ts'
 import type { Result, Statement } from '../../ports/database.ts'
-import { gatherWrites } from './gathered-writes.ts'
 import { observePools, stateOf } from './pool-metrics.ts'
 import type { PoolState } from './pool-metrics.ts'
 import { PrimaryClient, primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
+import { forgetName, sendAlone } from './statement-batch.ts'
+import type { Answer } from './statement-batch.ts'
 
 export interface ConnectionOptions {
   /** Address with the owner's name and password. */
@@ -58,34 +59,21 @@ const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text') => format !== ('binary' as string) && parsers[oid] || pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 }
 
-/** The names given on each connection: bounded, since the server keeps every named statement. Null for a text that must go unnamed. */
-const namesOf = new WeakMap<pg.ClientBase, Map<string, string | null>>()
-
-function nameOn(client: pg.ClientBase, text: string): string | undefined {
-  let names = namesOf.get(client)
-  if (!names) namesOf.set(client, names = new Map())
-  let name = names.get(text)
-  if (name !== undefined) return name ?? undefined
-  if (names.size >= limits.statementsNamedMax) return undefined
-  name = `s_${createHash('sha256').update(text).digest('hex').slice(0, 20)}`
-  names.set(text, name)
-  return name
-}
+type Send = (client: pg.ClientBase, statement: Statement) => Promise<Answer>
 
 /** Runs a statement on a connection, prepared under a name unless it says that its text is one of many. */
-export async function runOn<Row>(client: pg.ClientBase, statement: Statement): Promise<Result<Row>> {
+export async function runOn(client: pg.ClientBase, statement: Statement, send: Send): Promise<Answer> {
   const { text } = statement
   // A NUL would end the text early on the wire and desynchronise the protocol.
   if (text.includes('\0')) throw fault('INVALID_INPUT', 'an SQL text contains the character U+0000')
-  const name = statement.prepare === false ? undefined : nameOn(client, text)
   try {
-    gatherWrites(client)
-    const result = await client.query({ name, text, values: statement.values as unknown[] })
-    return { rows: result.rows as Row[], affected: result.command === 'SELECT' ? 0 : result.rowCount ?? 0 }
+    return await send(client, statement)
   } catch (error) {
-    if (!name || !isStaleStatement(error)) throw error
-    // It stays stale for the life of the connection: from now on the text goes unnamed here.
-    namesOf.get(client)!.set(text, null)
+    // Made where the answer was read, it would not tell who had asked.
+    if (error instanceof pg.DatabaseError) Error.captureStackTrace(error)
+    if (statement.prepare === false || !isStaleStatement(error)) throw error
+    // It stays stale for the life of the connection.
+    forgetName(client, text)
     throw fault('UNAVAILABLE', 'the tables of a prepared statement have changed', { cause: error })
   }
 }
@@ -144,9 +132,9 @@ class Readers {
     reader.load++
     try {
       if (!reader.connected) await reader.ready
-      return await runOn<Row>(reader.client, statement).catch((error: unknown) => {
+      return await runOn(reader.client, statement, sendAlone).catch((error: unknown) => {
         // A stale statement was refused before it ran, so running it again is safe.
-        if (isTenfoldError(error) && isStaleStatement(error.cause)) return runOn<Row>(reader.client, statement)
+        if (isTenfoldError(error) && isStaleStatement(error.cause)) return runOn(reader.client, statement, sendAlone)
         throw error
       })
     } finally {

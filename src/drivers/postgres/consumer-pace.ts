@@ -1,11 +1,14 @@
 /**
  * When a consumer looks again. A commit wakes it, and then it lets more of them gather, so
- * that batches form; a reader that waits for it cuts that short.
+ * that batches form: a little after a quiet time, longer while there is more than one in each
+ * batch. A reader that waits for it cuts that short.
  */
-import { after, monotonicMs } from '../../base/time.ts'
+import { after } from '../../base/time.ts'
 
 const gatherMsDefault = 5
-const restMsMax = 25
+/** What a batch costs beside its messages is shared by those of so long a time. */
+const restMs = 50
+const horizonPollMsMax = 25
 /** While a running transaction holds the horizon back; doubled each time, unless a reader waits. */
 const horizonPollMs = 3
 
@@ -55,18 +58,17 @@ export class ConsumerPace {
     if (this.#woken) await this.#rest(this.#gatherMs)
   }
 
-  /** After a batch: under load as long as it worked, so that half of the time is the commands'. */
-  async restAfter(startedAtMs: number): Promise<void> {
+  async restAfter(messages: number): Promise<void> {
     this.#held = 0
-    await this.#rest(Math.max(this.#gatherMs, Math.min(restMsMax, monotonicMs() - startedAtMs)))
+    await this.#rest(messages > 1 ? Math.max(this.#gatherMs, restMs) : this.#gatherMs)
   }
 
   awaitHorizon(): Promise<void> {
-    return this.#pause(this.#isAwaited() ? horizonPollMs : Math.min(restMsMax, horizonPollMs * 2 ** this.#held++))
+    return this.#pause(this.#isAwaited() ? horizonPollMs : Math.min(horizonPollMsMax, horizonPollMs * 2 ** this.#held++))
   }
 
-  async #rest(restMs: number): Promise<void> {
-    if (!this.#isAwaited()) await this.#pause(restMs)
+  async #rest(pauseMs: number): Promise<void> {
+    if (!this.#isAwaited()) await this.#pause(pauseMs)
   }
 
   /** Commits do not end it; a reader that begins to wait does. */

@@ -42,6 +42,8 @@ interface Waiter { readonly target: OutboxPlace; readonly lsn: bigint; resolve(r
 const stepSaveMs = 1_000
 /** What was learnt longer ago does not count: the connection may be to an engine that is no longer the primary. */
 const freshMs = 1_000
+/** Who waits longer says so again. */
+export const hurryMs = 100
 const reconnect = { baseMs: 50, capMs: 1_000 }
 const lockText = `SELECT pg_try_advisory_lock(hashtextextended('tenfold consumer ' || $1, 0)) AS held`
 
@@ -59,12 +61,14 @@ export class Consumer implements Subscribed {
   #asked = -1n
   #leading = false
   readonly #waiters = new Set<Waiter>()
+  /** A reader of another process may wait until then. */
+  #awaitedUntilMs = -Infinity
   readonly #pace: ConsumerPace
 
   constructor(options: ConsumerOptions, subscription: Subscription) {
     this.#options = options
     this.subscription = subscription
-    this.#pace = new ConsumerPace(this.#stopping.signal, () => this.#waiters.size > 0, subscription.gatherMs)
+    this.#pace = new ConsumerPace(this.#stopping.signal, () => this.#waiters.size > 0 || monotonicMs() < this.#awaitedUntilMs, subscription.gatherMs)
     this.#done = this.#run()
   }
 
@@ -79,6 +83,13 @@ export class Consumer implements Subscribed {
   }
 
   wake(): void { this.#pace.wake() }
+
+  /** Somebody in another process waits for it. */
+  hurry(): void {
+    this.#awaitedUntilMs = monotonicMs() + hurryMs
+    this.#pace.wake()
+    this.#pace.hurry()
+  }
 
   /** Looks at the parked messages again: one has been brought back. */
   async reload(): Promise<void> {
@@ -176,7 +187,7 @@ export class Consumer implements Subscribed {
       await this.#handle(store, entries)
       await this.#save(store, entries.at(-1)!)
       if (reaches(this.#place, own)) this.#shown = { position, atMs: lookedAtMs }
-      if (entries.length < limits.batchEventsMax) await this.#pace.restAfter(lookedAtMs)
+      if (entries.length < limits.batchEventsMax) await this.#pace.restAfter(entries.length)
       return
     }
     this.#shown = { position, atMs: lookedAtMs }

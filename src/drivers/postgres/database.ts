@@ -9,7 +9,6 @@ import type { Database, MigrationReport, Position, Reader, ReadWish, Result, Ser
 import { ofRuntime } from './attribution.ts'
 import { Connections } from './connection.ts'
 import type { ConnectionOptions } from './connection.ts'
-import { gatherWrites } from './gathered-writes.ts'
 import { positionText, toPosition } from './log-position.ts'
 import type { PositionRow } from './log-position.ts'
 import { membersOf } from './members.ts'
@@ -17,7 +16,8 @@ import { migrate } from './migration.ts'
 import { isConnectionLoss, refusalOf } from './refusal.ts'
 import { Replicas } from './replicas.ts'
 import type { PrimaryReading } from './replicas.ts'
-import { claimOwner, PostgresTransaction } from './transaction.ts'
+import { flush, gather } from './statement-batch.ts'
+import { claimOwner, PostgresTransaction, setBucket } from './transaction.ts'
 
 export interface PostgresDatabase extends Database {
   /** Calls back after each commit that put messages into the outbox; for a bus in the same process. */
@@ -28,10 +28,13 @@ export interface PostgresDatabase extends Database {
 
 export const openPostgresDatabase = (options: ConnectionOptions): PostgresDatabase => new Driver(options)
 
+/** Soon after a quiet time; while there are many commits less often, since each wakes every process that listens. */
 const notifyDelayMs = 5
+const notifySpacingMs = 40
 /** NOTIFY carries less than 8,000 bytes; without names everybody looks. */
 const notifyCharactersMax = 1_900
-const notifyText = ofRuntime('outbox', `SELECT pg_notify('tenfold_outbox', $1)`)
+// Its commit need not be on disk: who misses it finds the messages by polling.
+const notifyText = ofRuntime('outbox', `SELECT set_config('synchronous_commit', 'off', true), pg_notify('tenfold_outbox', $1)`)
 /** The id goes in the moment in which the commit shows. */
 const committingText = ofRuntime('committing', `
   SELECT pid || ' ' || backend_xid AS transaction FROM pg_stat_activity
@@ -48,6 +51,9 @@ const pruneText = (table: string) => ofRuntime('prune', `
   DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM ${table} WHERE at < now() - $1 * interval '1 ms' LIMIT $2 FOR UPDATE SKIP LOCKED))`)
 
+const beginStatement: Statement = { text: 'BEGIN', values: [] }
+const commitStatement: Statement = { text: 'COMMIT', values: [] }
+
 class Driver implements PostgresDatabase {
   readonly #options: ConnectionOptions
   readonly #connections: Connections
@@ -57,6 +63,7 @@ class Driver implements PostgresDatabase {
   readonly #readers = new Map<string, PrimaryReader>()
   #nextPosition: Promise<Position> | undefined
   readonly #notifying = new Set<string>()
+  #notifiedAtMs = -Infinity
   readonly sender = `from:${randomHex(6)}`
   #closed = false
   #running = 0
@@ -153,20 +160,22 @@ class Driver implements PostgresDatabase {
     if (monotonicMs() >= scope.deadlineMonotonicMs) throw fault('DEADLINE_EXCEEDED')
     this.#replicas?.require(scope.after)
     const client = await this.#connections.writers(scope.service).connect().catch((error: unknown) => { throw refusalOf(error) })
+    const transaction = new PostgresTransaction(client, scope)
     let broken: Error | undefined
     const onError = (error: Error) => { broken = error }
     client.on('error', onError)
     try {
-      gatherWrites(client)
-      const begun = client.query(scope.bucket === null ? 'BEGIN' : `BEGIN; SET LOCAL tenfold.bucket = '${scope.bucket}'`)
       // Not awaited: it travels with the first statement. Its failure shows again at COMMIT.
+      const begun = Promise.all([gather(client, beginStatement), scope.bucket === null ? null : gather(client, setBucket(scope.bucket))])
       begun.catch(() => {})
-      const transaction = new PostgresTransaction(client, scope)
       const value = await work(transaction)
+      transaction.end()
       await Promise.all([begun.catch((error: unknown) => { throw refusalOf(error) }), commit(client, this.#replicas !== null), transaction.sendPosition()])
       if (transaction.appended.size > 0) this.#announce(transaction.appended)
       return value
     } catch (error) {
+      transaction.end()
+      flush(client)
       const lost = await client.query('ROLLBACK').then(() => undefined, (failure: Error) => failure)
       broken ??= lost
       throw error
@@ -182,7 +191,8 @@ class Driver implements PostgresDatabase {
     const isDue = this.#notifying.size > 0
     for (const name of names) this.#notifying.add(name)
     if (isDue) return
-    after(notifyDelayMs, () => {
+    after(Math.max(notifyDelayMs, this.#notifiedAtMs + notifySpacingMs - monotonicMs()), () => {
+      this.#notifiedAtMs = monotonicMs()
       const text = [this.sender, ...this.#notifying].join(' ')
       this.#notifying.clear()
       if (this.#closed) return
@@ -228,7 +238,7 @@ async function commit(client: pg.ClientBase, isReplicated: boolean): Promise<voi
 }
 
 async function commitAlone(client: pg.ClientBase): Promise<void> {
-  const { command } = await client.query('COMMIT').catch((error: unknown) => {
+  const { command } = await gather(client, commitStatement).catch((error: unknown) => {
     if (isConnectionLoss(error)) throw fault('OUTCOME_UNKNOWN', undefined, { cause: error })
     throw refusalOf(error)
   })

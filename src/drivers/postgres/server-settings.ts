@@ -64,6 +64,8 @@ const small: Settings = {
   random_page_cost: '1.1',
   // Statements by intent: docs/database.md.
   shared_preload_libraries: 'pg_stat_statements',
+  // BEGIN and COMMIT belong to no intent.
+  'pg_stat_statements.track_utility': 'off',
   // The comment with the intent ends the text: it must not be cut off in pg_stat_activity.
   track_activity_query_size: '8kB',
   log_line_prefix: '%m [%p] %u ',

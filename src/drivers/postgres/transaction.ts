@@ -10,13 +10,14 @@ import { monotonicMs } from '../../base/time.ts'
 import type { Claim, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
 import { runOn } from './connection.ts'
-import { gatherWrites } from './gathered-writes.ts'
 import { positionText, toPosition } from './log-position.ts'
 import type { PositionRow } from './log-position.ts'
 import { refusalOf } from './refusal.ts'
+import { gather } from './statement-batch.ts'
 
 export const claimBucket = (scope: string, value: string): number => bucketOf(`${scope}\u0000${value}`)
 
+const setBucketText = ofRuntime('transaction', `SELECT set_config('tenfold.bucket', $1, true)`)
 const claimText = ofRuntime('claim', `
   INSERT INTO tenfold.claim (bucket, service, scope, value, owner) VALUES ($1, $2, $3, $4, $5)
   ON CONFLICT (bucket, service, scope, value) DO NOTHING`)
@@ -36,21 +37,28 @@ export const appendText = ofRuntime('outbox', `
 
 export const claimOwner = (service: string, scope: string, value: string): Statement => ({ text: claimOwnerText, values: [claimBucket(scope, value), service, scope, value] })
 
+/** The database refuses rows of other buckets until the transaction ends. */
+export const setBucket = (bucket: number): Statement => ({ text: setBucketText, values: [String(bucket)] })
+
+/** One message, as most commands have it: arrays of one would cost more than the row. */
+const appendOneText = ofRuntime('outbox', `
+  INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at, traceparent, run_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`)
+
 export function appendStatement(messages: readonly Message[]): Statement {
-  const column = <T>(pick: (message: Message) => T) => messages.map(pick)
-  for (const { name, payload } of messages) {
-    const bytes = Buffer.byteLength(JSON.stringify(payload) ?? '')
-    if (bytes > limits.payloadBytesMax) throw new Error(`the payload of ${name} has ${bytes} bytes; at most ${limits.payloadBytesMax}: put the rest in a table and send its id`)
-  }
-  return {
-    text: appendText,
-    values: [
-      column(one => one.bucket), column(one => one.id), column(one => one.kind), column(one => one.name), column(one => one.key),
-      column(one => JSON.stringify(one.payload)), column(one => new Date(one.atMs)), column(one => one.traceparent ?? null),
-      column(one => one.runAtMs === undefined ? null : new Date(one.runAtMs)),
-    ],
-  }
+  const rows = messages.map(outboxRow)
+  if (rows.length === 1) return { text: appendOneText, values: rows[0]! }
+  return { text: appendText, values: Array.from({ length: rows[0]!.length }, (_, column) => rows.map(row => row[column])) }
 }
+
+function outboxRow({ bucket, id, kind, name, key, payload, atMs, traceparent, runAtMs }: Message): unknown[] {
+  const text = JSON.stringify(payload)
+  const bytes = Buffer.byteLength(text ?? '')
+  if (bytes > limits.payloadBytesMax) throw new Error(`the payload of ${name} has ${bytes} bytes; at most ${limits.payloadBytesMax}: put the rest in a table and send its id`)
+  return [bucket, id, kind, name, key, text, instantOf(atMs), traceparent ?? null, runAtMs === undefined ? null : instantOf(runAtMs)]
+}
+
+/** As text: the driver would write a Date in the local zone, field by field. */
+const instantOf = (atMs: number): string => new Date(atMs).toISOString()
 
 /** Stands for the jobs where the names of messages are told: there is one consumer of all. */
 export const jobsWord = '$jobs'
@@ -61,6 +69,7 @@ export class PostgresTransaction implements Transaction {
   readonly #client: pg.ClientBase
   readonly #scope: TransactionScope
   #bucket: number | null
+  #ended = false
   #position: PromiseWithResolvers<Position | null> | undefined
 
   constructor(client: pg.ClientBase, scope: TransactionScope) {
@@ -73,12 +82,14 @@ export class PostgresTransaction implements Transaction {
 
   enter(bucket: number): void {
     if (this.#bucket === null) throw new Error('a projection spans buckets already')
-    if (bucket === this.#bucket) return
+    if (bucket === this.#bucket || this.#ended) return
     this.#bucket = bucket
-    gatherWrites(this.#client)
     // Not awaited: it travels with the next statement. Its failure shows again at COMMIT.
-    this.#client.query(`SET LOCAL tenfold.bucket = '${bucket}'`).catch(() => {})
+    gather(this.#client, setBucket(bucket)).catch(() => {})
   }
+
+  /** Nothing more belongs to it: its connection will be another's. */
+  end(): void { this.#ended = true }
 
   committed(): Promise<Position | null> {
     this.#position ??= Promise.withResolvers<Position | null>()
@@ -88,14 +99,15 @@ export class PostgresTransaction implements Transaction {
   /** To be sent right behind COMMIT. */
   async sendPosition(): Promise<void> {
     if (!this.#position) return
-    const found = await runOn<PositionRow>(this.#client, { text: positionText, values: [] }).catch(() => null)
+    const found: Result<PositionRow> | null = await gather(this.#client, { text: positionText, values: [] }).catch(() => null)
     this.#position.resolve(found && toPosition(found.rows[0]!))
   }
 
   async query<Row>(statement: Statement): Promise<Result<Row>> {
+    if (this.#ended) throw new Error('a statement came after its transaction had ended: await everything that a handler begins')
     if (monotonicMs() >= this.#scope.deadlineMonotonicMs) throw fault('DEADLINE_EXCEEDED')
     try {
-      return await runOn<Row>(this.#client, statement)
+      return await runOn(this.#client, statement, gather)
     } catch (error) {
       throw refusalOf(error)
     }

@@ -57,3 +57,13 @@ export const forgetsSession = (database: Database): Database => over(database, {
 
 /** Tells where the log stood before COMMIT. */
 export const tellsTooEarly = (database: Database): Database => changed(database, () => ({ committed: () => database.position() }))
+
+/** Runs what comes after the end of a transaction all the same. */
+export const outlivesTransactions = (database: Database): Database => over(database, {
+  transaction: (scope, work) => {
+    let hasEnded = false
+    return changed(database, transaction => ({
+      query: statement => hasEnded ? database.query(scope.service, statement) : transaction.query(statement),
+    })).transaction(scope, work).finally(() => { hasEnded = true })
+  },
+})

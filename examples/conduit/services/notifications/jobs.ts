@@ -18,7 +18,7 @@ export const announce = notifications.job({
   input: z.object({ article: z.string(), author: z.string() }),
   key: ({ author }) => keyOfId(author),
   async run(context, { article }) {
-    await context.db.updateTable('announcement').set({ announced_at: context.now }).where('article_id', '=', article).where('announced_at', 'is', null).execute()
+    await context.sql`UPDATE announcement SET announced_at = ${context.now} WHERE bucket = ${context.bucket} AND article_id = ${article} AND announced_at IS NULL`
   },
 })
 

@@ -8,7 +8,7 @@ export const onPublished = notifications.subscribe({
   on: published,
   key: ({ author }) => keyOfId(author),
   async run(context, { payload: { id, author } }) {
-    await context.db.insertInto('announcement').values({ article_id: id, author_id: author, announced_at: null }).execute()
+    await context.sql`INSERT INTO announcement (bucket, article_id, author_id) VALUES (${context.bucket}, ${id}, ${author})`
     context.enqueue(announce, { article: id, author })
   },
 })
