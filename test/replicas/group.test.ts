@@ -22,7 +22,7 @@ import { writeGroupState } from '../../src/drivers/postgres/group-state.ts'
 import { prepareServerFiles } from '../../src/drivers/postgres/server-files.ts'
 import { makeReplica } from '../../src/drivers/postgres/server-replica.ts'
 import type { Member } from '../../src/drivers/postgres/server-member.ts'
-import type { Database } from '../../src/ports/database.ts'
+import type { Database, Position, Reader } from '../../src/ports/database.ts'
 import { startTestGroup, until } from '../support/postgres-group.ts'
 import type { TestGroup } from '../support/postgres-group.ts'
 
@@ -126,6 +126,38 @@ test('a commit that no replica confirms has an unknown outcome', { timeout }, as
     await servers.following(members.length - 1)
   }
   await insert(database, 'together')
+  await database.close()
+  await scratch.close()
+})
+
+test('what a replica has shown is not unseen at the primary, where its commit still waits', { timeout }, async () => {
+  const scratch = await servers.scratch()
+  const database = await openDatabase(scratch.url)
+  await insert(database, 'first')
+  await servers.sql(`ALTER SYSTEM SET synchronous_standby_names = 'nobody'`)
+  await servers.sql('SELECT pg_reload_conf()')
+  await until(async () => (await servers.sql<{ names: string }>(`SELECT current_setting('synchronous_standby_names') AS names`))[0]!.names === 'nobody', 'commits wait')
+  const waiting = insert(database, 'second').catch(() => {})
+  const rows = async (reader: Reader) => (await reader.query({ text: 'SELECT id FROM item', values: [] })).rows.length
+  try {
+    let seen: Position | undefined
+    await until(async () => {
+      const reader = await database.reader('alpha', { after: [] })
+      const found = await rows(reader)
+      if (found === 2) seen = await reader.shown()
+      return found === 2
+    }, 'a replica shows it')
+    assert.equal((await database.query('alpha', { text: 'SELECT id FROM item', values: [] })).rows.length, 1, 'negative control: the primary alone does not')
+    // Beyond what any replica has, so that the primary would have to answer.
+    const beyond = { ...seen!, lsn: seen!.lsn + 1_000_000n }
+    await assert.rejects(async () => rows(await database.reader('alpha', { after: [beyond] })), error => isTenfoldError(error) && error.code === 'PROJECTION_BEHIND')
+  } finally {
+    await servers.sql('ALTER SYSTEM RESET synchronous_standby_names')
+    await servers.sql('SELECT pg_reload_conf()')
+  }
+  await waiting
+  const { timeline, shard, lsn } = await database.position()
+  assert.equal(await rows(await database.reader('alpha', { after: [{ timeline, shard, lsn: lsn + 1_000_000n }] })), 2)
   await database.close()
   await scratch.close()
 })
