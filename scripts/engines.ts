@@ -19,6 +19,7 @@ export const engines = {
   haproxy: { needs: ['haproxy'], packages: ['haproxy'] },
   prometheus: { needs: ['prometheus', 'promtool'], packages: ['prometheus'] },
   alertmanager: { needs: ['amtool'], packages: ['prometheus-alertmanager'] },
+  nats: { needs: ['nats-server'], packages: ['nats-server'] },
   chromium: { needs: ['chromium'], packages: ['chromium'] },
 } as const satisfies Readonly<Record<string, Engine>>
 
