@@ -26,7 +26,7 @@ const dyingWorker = new URL('../fixtures/dying-worker.ts', import.meta.url)
 export type OpenBus = (url: string) => Bus
 export type OpenQueue = (url: string) => Queue
 
-async function scratchRuntime(closers: Closers): Promise<ScratchPostgres> {
+export async function scratchRuntime(closers: Closers): Promise<ScratchPostgres> {
   const scratch = await scratchPostgres()
   closers.add(() => scratch.close())
   await scratch.sql('CREATE SCHEMA tenfold')
@@ -34,11 +34,11 @@ async function scratchRuntime(closers: Closers): Promise<ScratchPostgres> {
   return scratch
 }
 
-const cut = async ({ sql }: ScratchPostgres): Promise<void> => {
+export const cut = async ({ sql }: ScratchPostgres): Promise<void> => {
   await sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()')
 }
 
-async function appendSlowly(pool: pg.Pool, messages: readonly Message[], delayMs: number): Promise<void> {
+export async function appendSlowly(pool: pg.Pool, messages: readonly Message[], delayMs: number): Promise<void> {
   const client = await pool.connect()
   try {
     await client.query('BEGIN')

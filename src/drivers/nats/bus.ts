@@ -6,8 +6,9 @@
  */
 import type { Logger } from '../../base/log.ts'
 import type { MetricRegistry } from '../../base/metric-registry.ts'
-import { every, monotonicMs } from '../../base/time.ts'
+import { every, monotonicMs, sleep } from '../../base/time.ts'
 import type { Bus, Subscribed, Subscription } from '../../ports/bus.ts'
+import type { Position } from '../../ports/database.ts'
 import type { Outbox } from '../../ports/outbox.ts'
 import { NatsLink } from './connection.ts'
 import { EventConsumer } from './event-consumer.ts'
@@ -33,6 +34,7 @@ export interface NatsBusOptions {
 
 const lsnMax = 0xffff_ffff_ffff_ffffn
 const balanceMs = 500
+const pollMs = 250
 /** What was learnt longer ago does not count, as with the bus in the database. */
 const freshMs = 1_000
 
@@ -44,8 +46,8 @@ class NatsBus implements Bus {
   readonly #streams
   readonly #book: ProgressBook
   readonly #subscriptions = new Map<string, { readonly names: readonly string[]; readonly parts: readonly EventConsumer[] }>()
-  /** Per consumer the LSN below which it is known to have handled everything. */
-  readonly #shown = new Map<string, { lsn: bigint; atMs: number }>()
+  /** Per consumer a position of which it is known to have handled everything. */
+  readonly #shown = new Map<string, { position: Position; atMs: number }>()
   #relay: Promise<Subscribed> | undefined
   #asking: Promise<RelayRecord | null> | undefined
   #closing: Promise<void> | undefined
@@ -102,19 +104,20 @@ class NatsBus implements Bus {
     }
   }
 
-  async caughtUp(consumer: string, timeoutMs: number, position?: Parameters<Bus['caughtUp']>[2]): Promise<boolean> {
+  async caughtUp(consumer: string, timeoutMs: number, position?: Position): Promise<boolean> {
     const deadlineMs = monotonicMs() + timeoutMs
-    const lsn = position?.shard === 0 ? position.lsn : lsnMax
-    if (this.#shows(consumer, lsn)) return true
+    const lsn = position?.lsn ?? lsnMax
+    if (position && this.#shows(consumer, position)) return true
     const startedAtMs = monotonicMs()
     const names = await this.#namesOf(consumer, deadlineMs)
     if (!names || !await this.#options.outbox.carried(names, deadlineMs - monotonicMs(), position)) return false
-    const relay = await this.#relayNow().catch(() => null)
+    let relay = await this.#relayNow(deadlineMs)
     while (!relay || !this.#handled(consumer, names, relay, lsn)) {
-      if (monotonicMs() >= deadlineMs || !relay) return false
-      await this.#book.changed(deadlineMs - monotonicMs())
+      if (monotonicMs() >= deadlineMs) return false
+      await this.#book.changed(Math.min(pollMs, deadlineMs - monotonicMs()))
+      relay ??= await this.#relayNow(deadlineMs)
     }
-    if (lsn < lsnMax) this.#shown.set(consumer, { lsn, atMs: startedAtMs })
+    if (position) this.#shown.set(consumer, { position, atMs: startedAtMs })
     return true
   }
 
@@ -134,9 +137,10 @@ class NatsBus implements Bus {
     for (const part of this.#subscriptions.get(consumer)?.parts ?? []) part.reload()
   }
 
-  #shows(consumer: string, lsn: bigint): boolean {
+  #shows(consumer: string, { shard, timeline, lsn }: Position): boolean {
     const shown = this.#shown.get(consumer)
-    return shown !== undefined && lsn <= shown.lsn && monotonicMs() - shown.atMs < freshMs && !this.#isHeldBack(consumer, lsn)
+    return shown !== undefined && monotonicMs() - shown.atMs < freshMs
+      && shown.position.shard === shard && shown.position.timeline === timeline && lsn <= shown.position.lsn && !this.#isHeldBack(consumer, lsn)
   }
 
   #recordsOf(consumer: string) {
@@ -157,13 +161,14 @@ class NatsBus implements Bus {
   }
 
   /** Callers of the same moment share one question, which is asked after all of them called. */
-  #relayNow(): Promise<RelayRecord | null> {
-    return this.#asking ??= new Promise((resolve, reject) => {
+  async #relayNow(deadlineMs: number): Promise<RelayRecord | null> {
+    this.#asking ??= new Promise(resolve => {
       setImmediate(() => {
         this.#asking = undefined
-        this.#book.readRelay().then(resolve, reject)
+        this.#book.readRelay().then(resolve, () => resolve(null))
       })
     })
+    return await Promise.race([this.#asking, sleep(deadlineMs - monotonicMs())]) ?? null
   }
 
   #handled(consumer: string, names: readonly string[], { made, lanes }: RelayRecord, lsn: bigint): boolean {

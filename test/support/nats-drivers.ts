@@ -1,0 +1,53 @@
+/** The bus on NATS, and the outbox that it carries, as subjects of their suites. */
+import pg from 'pg'
+import { Closers } from '../../src/base/lifecycle.ts'
+import { silentLogger } from '../../src/base/log.ts'
+import type { BusSubject } from '../../src/conformance/bus.ts'
+import type { Driver } from '../../src/conformance/check.ts'
+import { openNatsBus } from '../../src/drivers/nats/bus.ts'
+import type { NatsBusOptions } from '../../src/drivers/nats/bus.ts'
+import { openPostgresBus } from '../../src/drivers/postgres/bus.ts'
+import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
+import { openPostgresOutbox } from '../../src/drivers/postgres/outbox.ts'
+import type { Bus } from '../../src/ports/bus.ts'
+import { appendSlowly, cut, scratchRuntime } from './bus-queue-drivers.ts'
+import { scratchNats } from './nats.ts'
+
+const log = process.env.TEST_LOG ? (await import('../../src/base/log.ts')).createLogger({ name: 'test', process: 'test' }) : silentLogger
+
+export type BrokerPlace = Pick<NatsBusOptions, 'url' | 'prefix'> & Partial<NatsBusOptions> & { readonly databaseUrl: string }
+
+export const natsBus = ({ databaseUrl, ...options }: BrokerPlace): Bus => openNatsBus({
+  replicas: 1, partitions: 1, bytesMax: 64 * 1_048_576, logger: log,
+  outbox: openPostgresOutbox({ url: databaseUrl, log }), log: openPostgresBus({ url: databaseUrl, log }), ...options,
+})
+
+export function natsBusDriver(name = 'nats', more: Partial<NatsBusOptions> = {}, wrap = (bus: Bus): Bus => bus): Driver<BusSubject> {
+  return {
+    name, faults: ['restart', 'cut', 'position'],
+    async open() {
+      const closers = new Closers()
+      const scratch = await scratchRuntime(closers)
+      const nats = await scratchNats()
+      const database = openPostgresDatabase({ url: scratch.url, log })
+      closers.add(() => database.close())
+      const pool = new pg.Pool({ connectionString: scratch.url, max: 10 })
+      pool.on('error', () => {})
+      closers.add(() => pool.end())
+      const reopen = async () => {
+        const bus = wrap(natsBus({ ...nats, databaseUrl: scratch.url, ...more }))
+        closers.add(() => bus.close())
+        await bus.open()
+        return bus
+      }
+      const bus = await reopen()
+      return {
+        subject: {
+          bus, reopen, appendSlowly: (messages, delayMs) => appendSlowly(pool, messages, delayMs), position: () => database.position(),
+          restart: nats.restart, cut: async () => { nats.cut(); await cut(scratch) },
+        },
+        close: () => closers.close(),
+      }
+    },
+  }
+}
