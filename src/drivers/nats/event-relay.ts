@@ -100,6 +100,7 @@ export class EventRelay implements Carrier {
       signal.throwIfAborted()
       try { return await work() } catch (error) {
         signal.throwIfAborted()
+        if (error instanceof TypeError) throw error
         this.#warn(error)
         await sleep(backoffMs(retry, Math.min(attempt, 6)), signal)
       }
@@ -116,13 +117,13 @@ export class EventRelay implements Carrier {
     const last = state.messages === 0 ? null : await nats.manager.streams.getMessage(name, { last_by_subj: this.#streams.everyEvent })
     this.#made = String(created)
     this.#sequence = last?.seq ?? state.last_seq
-    const place = last && entryIn(last.string())
-    this.#place = place ?? firstPlace
+    const entry = last && entryIn(last.string())
+    this.#place = entry ? { tx: entry.tx, seq: entry.seq } : firstPlace
     const lanes = await Promise.all(Object.keys(state.subjects ?? {}).map(async subject =>
       [laneOfSubject(this.#streams, subject), (await nats.manager.streams.getMessage(name, { last_by_subj: subject }))?.seq ?? 0] as const))
     this.#lanes = Object.fromEntries(lanes)
     await this.#tell()
-    return place && { tx: place.tx, seq: place.seq }
+    return entry && this.#place
   }
 
   #tell(): Promise<void> {

@@ -19,6 +19,7 @@ import type { Carrier, OutboxEntry, OutboxPlace } from '../../ports/outbox.ts'
 import { ofRuntime } from './attribution.ts'
 import { ConsumerPace } from './consumer-pace.ts'
 import { parseLsn } from './log-position.ts'
+import { isConnectionLoss } from './refusal.ts'
 
 export interface OutboxRelayOptions {
   readonly url: string
@@ -83,7 +84,8 @@ export class OutboxRelay implements Subscribed {
         await client.query('LISTEN tenfold_outbox')
         await this.#lead(client, AbortSignal.any([signal, lost.signal]))
       } catch (error) {
-        if (!signal.aborted) this.#options.log.debug({ err: error }, 'the relay stopped and begins again')
+        const isLoss = signal.aborted || lost.signal.aborted || isConnectionLoss(error)
+        this.#options.log[isLoss ? 'debug' : 'error']({ err: error }, 'the relay stopped and begins again')
       } finally {
         await client.end().catch(() => {})
       }
