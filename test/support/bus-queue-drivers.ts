@@ -81,8 +81,8 @@ export function busDriver(name = 'postgres', openBus: OpenBus = url => openPostg
 }
 
 /** Starts a process that claims one job and never finishes it, and kills it then. */
-async function die(url: string, job: string): Promise<void> {
-  const child = fork(dyingWorker, [url, job], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+export async function die(...names: readonly string[]): Promise<void> {
+  const child = fork(dyingWorker, names, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const exited = once(child, 'exit')
   await Promise.race([once(child, 'message'), exited.then(() => { throw new Error('the worker ended before it claimed a job') })])
   child.kill('SIGKILL')

@@ -1,16 +1,19 @@
-/** The bus on NATS, and the outbox that it carries, as subjects of their suites. */
+/** Bus and queue on NATS as subjects of their suites; `wrap` puts something, a fault for instance, around each. */
 import pg from 'pg'
 import { Closers } from '../../src/base/lifecycle.ts'
 import { silentLogger } from '../../src/base/log.ts'
 import type { BusSubject } from '../../src/conformance/bus.ts'
 import type { Driver } from '../../src/conformance/check.ts'
+import type { QueueSubject } from '../../src/conformance/queue.ts'
 import { openNatsBus } from '../../src/drivers/nats/bus.ts'
 import type { NatsBusOptions } from '../../src/drivers/nats/bus.ts'
+import { openNatsQueue } from '../../src/drivers/nats/queue.ts'
 import { openPostgresBus } from '../../src/drivers/postgres/bus.ts'
 import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
 import { openPostgresOutbox } from '../../src/drivers/postgres/outbox.ts'
 import type { Bus } from '../../src/ports/bus.ts'
-import { appendSlowly, cut, scratchRuntime } from './bus-queue-drivers.ts'
+import type { Queue } from '../../src/ports/queue.ts'
+import { appendSlowly, cut, die, scratchRuntime } from './bus-queue-drivers.ts'
 import { scratchNats } from './nats.ts'
 
 const log = process.env.TEST_LOG ? (await import('../../src/base/log.ts')).createLogger({ name: 'test', process: 'test' }) : silentLogger
@@ -46,6 +49,27 @@ export function natsBusDriver(name = 'nats', more: Partial<NatsBusOptions> = {},
           bus, reopen, appendSlowly: (messages, delayMs) => appendSlowly(pool, messages, delayMs), position: () => database.position(),
           restart: nats.restart, cut: async () => { nats.cut(); await cut(scratch) },
         },
+        close: () => closers.close(),
+      }
+    },
+  }
+}
+
+export function natsQueueDriver(name = 'nats', wrap = (queue: Queue): Queue => queue): Driver<QueueSubject> {
+  return {
+    name, faults: ['restart', 'cut', 'die'],
+    async open() {
+      const closers = new Closers()
+      const nats = await scratchNats()
+      const reopen = async () => {
+        const queue = wrap(openNatsQueue({ ...nats, replicas: 1, log }))
+        closers.add(() => queue.close())
+        await queue.open()
+        return queue
+      }
+      const queue = await reopen()
+      return {
+        subject: { queue, reopen, restart: nats.restart, cut: async () => nats.cut(), die: job => die(nats.url, job, nats.prefix) },
         close: () => closers.close(),
       }
     },
