@@ -4,6 +4,7 @@ import net from 'node:net'
 import path from 'node:path'
 import { now } from '../base/time.ts'
 import { binariesPackage, findBinaries } from '../drivers/postgres/server-files.ts'
+import { natsMend } from '../drivers/nats/server.ts'
 import { finderOf } from './finding.ts'
 import type { Finding } from './finding.ts'
 
@@ -18,6 +19,8 @@ const clockMarginMs = 60_000
 export interface MachineOptions {
   readonly dataFolder: string
   readonly isEmbedded: boolean
+  /** True when the topology starts a broker here. */
+  readonly hasBroker: boolean
   /** The process that has claimed the data folder, if one lives. */
   readonly holder: number | null
   readonly host: string
@@ -27,7 +30,7 @@ export interface MachineOptions {
 export async function examineMachine(options: MachineOptions): Promise<Finding[]> {
   const findings = [
     node(), ...(options.isEmbedded ? [await binaries()] : []), sized('memory', 'available', process.availableMemory(), memory, 'end what needs it, or take a larger machine'),
-    ...await dataFolder(options.dataFolder), await clock(options.dataFolder),
+    ...(options.hasBroker ? [broker()] : []), ...await dataFolder(options.dataFolder), await clock(options.dataFolder),
   ]
   for (const { name, port } of options.ports) findings.push(await portFinding(options, name, port))
   return findings
@@ -42,6 +45,11 @@ async function binaries(): Promise<Finding> {
   return findBinaries(binariesPackage).then(
     ({ version }) => find('embedded Postgres', `${binariesPackage} ${version}`),
     (error: Error) => find('embedded Postgres', 'not installed', { mend: error.message }))
+}
+
+function broker(): Finding {
+  const mend = natsMend()
+  return find('NATS', mend ? 'not installed' : 'installed', mend !== null && { mend })
 }
 
 function sized(what: string, word: string, bytes: number, { wrongBelow, noteBelow }: typeof memory, mend: string): Finding {

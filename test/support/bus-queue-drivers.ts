@@ -9,12 +9,15 @@ import { silentLogger } from '../../src/base/log.ts'
 import { sleep } from '../../src/base/time.ts'
 import type { BusSubject } from '../../src/conformance/bus.ts'
 import type { Driver } from '../../src/conformance/check.ts'
+import type { OutboxSubject } from '../../src/conformance/outbox.ts'
 import type { QueueSubject } from '../../src/conformance/queue.ts'
 import { openPostgresBus } from '../../src/drivers/postgres/bus.ts'
 import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
+import { openPostgresOutbox } from '../../src/drivers/postgres/outbox.ts'
 import { openPostgresQueue } from '../../src/drivers/postgres/queue.ts'
 import type { Bus } from '../../src/ports/bus.ts'
 import type { Message } from '../../src/ports/database.ts'
+import type { Outbox } from '../../src/ports/outbox.ts'
 import type { Queue } from '../../src/ports/queue.ts'
 import { scratchPostgres } from './postgres.ts'
 import type { ScratchPostgres } from './postgres.ts'
@@ -74,6 +77,37 @@ export function busDriver(name = 'postgres', openBus: OpenBus = url => openPostg
       const bus = await reopen()
       return {
         subject: { bus, reopen, appendSlowly: (messages, delayMs) => appendSlowly(pool, messages, delayMs), position: () => database.position(), restart: scratch.restart, cut: () => cut(scratch) },
+        close: () => closers.close(),
+      }
+    },
+  }
+}
+
+export function outboxDriver(name = 'postgres', wrap = (outbox: Outbox): Outbox => outbox): Driver<OutboxSubject> {
+  return {
+    name, faults: ['restart', 'cut'],
+    async open() {
+      const closers = new Closers()
+      const scratch = await scratchRuntime(closers)
+      const database = openPostgresDatabase({ url: scratch.url, log: silentLogger })
+      closers.add(() => database.close())
+      const pool = new pg.Pool({ connectionString: scratch.url, max: 10 })
+      pool.on('error', () => {})
+      closers.add(() => pool.end())
+      const reopen = async () => {
+        const outbox = wrap(openPostgresOutbox({ url: scratch.url, log: silentLogger }))
+        closers.add(() => outbox.close())
+        await outbox.open()
+        return outbox
+      }
+      const outbox = await reopen()
+      const prune = async () => {
+        await scratch.sql(`UPDATE tenfold.outbox SET at = now() - interval '2 days'`)
+        await database.prune()
+        return (await scratch.sql<{ id: string }>('SELECT id FROM tenfold.outbox ORDER BY outbox.tx, outbox.seq')).map(one => one.id)
+      }
+      return {
+        subject: { outbox, reopen, prune, appendSlowly: (messages, delayMs) => appendSlowly(pool, messages, delayMs), position: () => database.position(), restart: scratch.restart, cut: () => cut(scratch) },
         close: () => closers.close(),
       }
     },

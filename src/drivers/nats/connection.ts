@@ -86,7 +86,7 @@ export async function ensureStream(nats: Nats, config: Partial<StreamConfig> & {
     } catch (error) {
       if (signal.aborted) throw error
       // In use with another configuration: the wanted one, where it may be changed.
-      if (codeOf(error) === 10_058) { await nats.manager.streams.update(config.name, { ...config, num_replicas: nats.replicas }); return }
+      if (codeOf(error) === jsCodes.streamIsOtherwise) { await nats.manager.streams.update(config.name, { ...config, num_replicas: nats.replicas }); return }
       if (monotonicMs() - startedAtMs > 60_000) nats.log.warn({ err: error, stream: config.name }, 'a stream of NATS cannot be made yet')
       await sleep(200, signal)
     }
@@ -99,8 +99,4 @@ export const codeOf = (error: unknown): number | undefined => {
   return name === 'JetStreamApiError' && typeof code === 'number' ? code : undefined
 }
 
-export const jsCodes = {
-  wrongLastSequence: 10_071,
-  subjectIsTaken: 10_077,
-  noMessage: 10_037,
-} as const
+export const jsCodes = { wrongLastSequence: 10_071, streamIsOtherwise: 10_058, noStream: 10_059 } as const
