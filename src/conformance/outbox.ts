@@ -193,6 +193,9 @@ export const outboxSuite = suite<OutboxSubject>('outbox', {
     await note({ tx: '0', seq: '0' })
     assert.equal((await subject.prune()).length, 3)
     await note(entries[1]!)
+    const places = (await subject.outbox.noted()).map(({ consumer, names, tx, seq }) => ({ consumer, names, tx, seq })).sort((a, b) => a.consumer < b.consumer ? -1 : 1)
+    const at = ({ tx, seq }: OutboxPlace) => ({ tx, seq })
+    assert.deepEqual(places, [{ consumer: 'fast', names: [name, 'a.b'], ...at(entries[2]!) }, { consumer: 'slow', names: [name], ...at(entries[1]!) }])
     assert.deepEqual(await subject.prune(), [entries[2]!.message.id])
   },
   'a restart of the engine loses nothing': { fault: 'restart', run: subject => survives(subject, () => subject.restart!()) },

@@ -57,5 +57,7 @@ export interface Outbox {
   carried(names: readonly string[], timeoutMs: number, position?: Position): Promise<boolean>
   /** Writes down how far consumers are, for who asks the outbox what waits, and for pruning. */
   note(places: readonly ConsumerPlace[]): Promise<void>
+  /** What was written down last, by whatever bus the consumers were on. */
+  noted(): Promise<readonly ConsumerPlace[]>
   parking(part: Part): Parking
 }

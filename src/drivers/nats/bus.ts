@@ -9,11 +9,11 @@ import type { MetricRegistry } from '../../base/metric-registry.ts'
 import { every, monotonicMs, sleep } from '../../base/time.ts'
 import type { Bus, Subscribed, Subscription } from '../../ports/bus.ts'
 import type { Position } from '../../ports/database.ts'
-import type { Outbox } from '../../ports/outbox.ts'
+import type { Outbox, OutboxPlace } from '../../ports/outbox.ts'
 import { NatsLink } from './connection.ts'
 import { EventConsumer } from './event-consumer.ts'
 import { EventRelay } from './event-relay.ts'
-import { eventStreams, laneOf } from './event-stream.ts'
+import { eventStreams, firstPlace, laneOf } from './event-stream.ts'
 import { ProgressBook } from './progress-book.ts'
 import type { RelayRecord } from './progress-book.ts'
 
@@ -91,7 +91,7 @@ class NatsBus implements Bus {
     const led = () => parts.filter(part => part.leading).length
     const parts: EventConsumer[] = []
     for (let partition = 0; partition < this.#streams.partitions; partition++) {
-      parts.push(new EventConsumer({ link: this.#link, streams: this.#streams, book: this.#book, parking: outbox.parking({ consumer, index: partition, count: this.#streams.partitions }), subscription, partition, log: logger, metrics, led }))
+      parts.push(new EventConsumer({ link: this.#link, streams: this.#streams, book: this.#book, parking: outbox.parking({ consumer, index: partition, count: this.#streams.partitions }), noted: () => this.#notedOf(consumer), subscription, partition, log: logger, metrics, led }))
     }
     this.#subscriptions.set(consumer, { names, parts })
     this.#book.want(consumer, true)
@@ -131,6 +131,11 @@ class NatsBus implements Bus {
     // Who leads it may be another process; it looks now and then by itself.
     if (found) await this.#book.tellReplayed(consumer).catch(() => {})
     return found
+  }
+
+  async #notedOf(consumer: string): Promise<OutboxPlace> {
+    const { tx, seq } = (await this.#options.outbox.noted()).find(one => one.consumer === consumer) ?? firstPlace
+    return { tx, seq }
   }
 
   #reload(consumer: string): void {

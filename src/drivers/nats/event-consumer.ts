@@ -15,11 +15,11 @@ import type { MetricRegistry } from '../../base/metric-registry.ts'
 import { monotonicMs, now, sleep } from '../../base/time.ts'
 import { traceIdOf } from '../../base/traceparent.ts'
 import type { Subscription } from '../../ports/bus.ts'
-import type { Blocked, OutboxEntry, Parking } from '../../ports/outbox.ts'
+import type { Blocked, OutboxEntry, OutboxPlace, Parking } from '../../ports/outbox.ts'
 import type { NatsLink } from './connection.ts'
 import { EventReader } from './event-reader.ts'
 import type { StreamEntry } from './event-reader.ts'
-import { filterOf } from './event-stream.ts'
+import { filterOf, reaches } from './event-stream.ts'
 import type { EventStreams } from './event-stream.ts'
 import { Overtaken, recordOf } from './progress-book.ts'
 import type { ConsumerRecord, ProgressBook } from './progress-book.ts'
@@ -29,6 +29,8 @@ export interface EventConsumerOptions {
   readonly streams: EventStreams
   readonly book: ProgressBook
   readonly parking: Parking
+  /** Where the consumer was when it had no record of the stream that is there now. */
+  noted(): Promise<OutboxPlace>
   readonly subscription: Subscription
   readonly partition: number
   readonly log: Logger
@@ -113,7 +115,7 @@ export class EventConsumer {
       const known = book.of(consumer, partition)
       this.#blocked = await parking.blocked()
       const { made } = book.relay!
-      const from = known?.record.made === made ? known.record : this.#fresh(made)
+      const from = known?.record.made === made ? known.record : { ...this.#fresh(made), ...await this.#options.noted() }
       this.#record = { ...from, names: names as readonly string[], owner: book.id, parkedLsn: this.#parkedLsn(), atMs: now() }
       try {
         this.#revision = await book.write(this.#record, known?.revision ?? 0)
@@ -161,10 +163,11 @@ export class EventConsumer {
   }
 
   async #pass(entries: readonly StreamEntry[]): Promise<void> {
-    const own = entries.filter(entry => this.#names.has(entry.message.name))
+    // What lies before its place it has handled: in another stream, or on another bus.
+    const own = entries.filter(entry => this.#names.has(entry.message.name) && !reaches(this.#record, entry))
     if (own.length > 0) await this.#handle(own)
     const { sequence, tx, seq } = entries.at(-1)!
-    this.#write({ sequence, tx, seq })
+    this.#write(reaches(this.#record, { tx, seq }) ? { sequence } : { sequence, tx, seq })
   }
 
   #parkedLsn(): string | null { return this.#blocked.lsn === null ? null : String(this.#blocked.lsn) }

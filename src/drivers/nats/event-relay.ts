@@ -108,7 +108,7 @@ export class EventRelay implements Carrier {
   }
 
   /** Where the stream stands: what it has is carried, what it has lost is not. */
-  async #look(signal: AbortSignal): Promise<OutboxPlace | null> {
+  async #look(signal: AbortSignal): Promise<OutboxPlace> {
     const nats = await this.#link.connected()
     await ensureStream(nats, this.#streams.events, signal)
     await ensureStream(nats, this.#streams.progress, signal)
@@ -117,13 +117,19 @@ export class EventRelay implements Carrier {
     const last = state.messages === 0 ? null : await nats.manager.streams.getMessage(name, { last_by_subj: this.#streams.everyEvent })
     this.#made = String(created)
     this.#sequence = last?.seq ?? state.last_seq
-    const entry = last && entryIn(last.string())
-    this.#place = entry ? { tx: entry.tx, seq: entry.seq } : firstPlace
+    const { tx, seq } = last ? entryIn(last.string()) : await this.#least()
+    this.#place = { tx, seq }
     const lanes = await Promise.all(Object.keys(state.subjects ?? {}).map(async subject =>
       [laneOfSubject(this.#streams, subject), (await nats.manager.streams.getMessage(name, { last_by_subj: subject }))?.seq ?? 0] as const))
     this.#lanes = Object.fromEntries(lanes)
     await this.#tell()
-    return entry && this.#place
+    return this.#place
+  }
+
+  /** A new stream needs what some consumer has not handled, on whatever bus it was before. */
+  async #least(): Promise<OutboxPlace> {
+    const places = await this.#outbox.noted()
+    return places.length === 0 ? firstPlace : places.reduce((least, one) => reaches(least, one) ? one : least)
   }
 
   #tell(): Promise<void> {

@@ -4,7 +4,7 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import { monotonicMs, sleep } from '../../base/time.ts'
 import type { Message, Position } from '../../ports/database.ts'
-import type { Outbox, Parking, Part } from '../../ports/outbox.ts'
+import type { ConsumerPlace, Outbox, Parking, Part } from '../../ports/outbox.ts'
 import { ofRuntime } from './attribution.ts'
 import { ConsumerStore } from './consumer-store.ts'
 import { formatLsn, lsnMax, parseLsn, shard } from './log-position.ts'
@@ -77,6 +77,11 @@ class PostgresOutbox implements Outbox {
     // Arrays of arrays must all have one length: the names of each go as the text of an array.
     const names = places.map(one => `{${one.names.map(name => JSON.stringify(name)).join(',')}}`)
     await this.#query({ name: 'outbox_note', text: noteText }, [places.map(one => one.consumer), names, places.map(one => one.tx), places.map(one => one.seq)])
+  }
+
+  async noted(): Promise<ConsumerPlace[]> {
+    const { rows } = await this.#query<ConsumerPlace>(`SELECT consumer, names, tx::text, seq::text FROM tenfold.cursor WHERE names IS NOT NULL AND consumer <> '${relayName}'`)
+    return rows
   }
 
   parking({ consumer, index, count }: Part): Parking {
