@@ -18,7 +18,7 @@ import { scratchNats } from './nats.ts'
 
 const log = process.env.TEST_LOG ? (await import('../../src/base/log.ts')).createLogger({ name: 'test', process: 'test' }) : silentLogger
 
-export type BrokerPlace = Pick<NatsBusOptions, 'url' | 'prefix'> & Partial<NatsBusOptions> & { readonly databaseUrl: string }
+export type BrokerPlace = Pick<NatsBusOptions, 'url' | 'prefix'> & Partial<Pick<NatsBusOptions, 'partitions' | 'bytesMax'>> & { readonly replicas?: number } & { readonly databaseUrl: string }
 
 export const natsBus = ({ databaseUrl, ...options }: BrokerPlace): Bus => openNatsBus({
   replicas: 1, partitions: 1, bytesMax: 64 * 1_048_576, logger: log,

@@ -142,7 +142,7 @@ export class EventConsumer {
     try {
       while (!signal.aborted) {
         // The stream was lost and is filled again from the outbox.
-        if (book.relay?.made !== this.#record.made) return
+        if (book.relay && book.relay.made !== this.#record.made) return
         if (monotonicMs() - this.#loadedAtMs > reloadMs) this.#reload = true
         if (this.#blocked.keys.size > 0 || this.#reload) await this.#retryParked()
         const entries = await this.#take(reader, signal)

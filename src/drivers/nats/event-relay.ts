@@ -59,7 +59,10 @@ export class EventRelay implements Carrier {
       const sent = await this.#send(flight)
       rest = rest.slice(sent)
       if (sent === flight.length) continue
+      const had = this.#place
       await this.#insist(() => this.#look(signal), signal)
+      // The relay begins again from where the stream is now.
+      if (!reaches(this.#place, had)) throw new Error('the broker has lost events that it had: they are sent again')
       rest = rest.filter(entry => !reaches(this.#place, entry))
     }
     await this.#insist(() => this.#tell(), signal)

@@ -8,7 +8,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { accepts, Daemon, engineFolder, findProgram } from '../../base/daemon.ts'
+import { accepts, Daemon, findProgram } from '../../base/daemon.ts'
 import type { Logger } from '../../base/log.ts'
 
 export interface NatsServersOptions {
@@ -50,7 +50,7 @@ export const natsPrefixOf = (secret: Buffer): string => `tenfold_${createHmac('s
 
 export async function startNatsServers(options: NatsServersOptions): Promise<NatsServers> {
   const program = findProgram('nats-server', packages)
-  const folder = await engineFolder(options.dataFolder, 'nats', 0o700)
+  const folder = path.resolve(options.dataFolder, 'nats')
   const syncs = await canSync(program)
   const all = Array.from({ length: options.nodes }, (_, index) => path.join(folder, String(index)))
   const make = (index: number) => new Daemon({
