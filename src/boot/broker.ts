@@ -1,9 +1,10 @@
 /** The broker of a deployment: its address, and its start where the topology has one of its own. */
+import { createHmac } from 'node:crypto'
 import { fault } from '../base/errors.ts'
 import type { Closers } from '../base/lifecycle.ts'
 import type { Logger } from '../base/log.ts'
 import { openNatsMeasurements } from '../drivers/nats/measurements.ts'
-import { natsPrefixOf, startNatsServers } from '../drivers/nats/server.ts'
+import { startNatsServers } from '../drivers/nats/server.ts'
 import type { Measurements } from '../ports/measurements.ts'
 import type { Ports } from '../topology/topology.ts'
 
@@ -13,6 +14,9 @@ export interface BrokerStart {
   readonly dataFolder: string
   readonly log: Logger
 }
+
+/** What the names of a deployment begin with: several may share a broker. */
+export const brokerPrefixOf = (secret: Buffer): string => `tenfold_${createHmac('sha256', secret).update('tenfold broker').digest('hex').slice(0, 8)}`
 
 /** Its url, with the password; null when the topology has none. */
 export async function startBroker(broker: Ports['broker'], start: BrokerStart, closers: Closers): Promise<string | null> {
@@ -30,5 +34,5 @@ export async function startBroker(broker: Ports['broker'], start: BrokerStart, c
 
 export function brokerMeasurements({ bus, queue }: Ports, url: string | null, secret: Buffer, log: Logger): Measurements | null {
   if (url === null) return null
-  return openNatsMeasurements({ url, prefix: natsPrefixOf(secret), partitions: bus.driver === 'nats' ? bus.partitions : null, jobs: queue.driver === 'nats', log })
+  return openNatsMeasurements({ url, prefix: brokerPrefixOf(secret), partitions: bus.driver === 'nats' ? bus.partitions : null, jobs: queue.driver === 'nats', log })
 }

@@ -13,7 +13,6 @@ import { openMemoryRates } from '../drivers/memory/rate.ts'
 import { openMemoryTransport } from '../drivers/memory/transport.ts'
 import { openNatsBus } from '../drivers/nats/bus.ts'
 import { openNatsQueue } from '../drivers/nats/queue.ts'
-import { natsPrefixOf } from '../drivers/nats/server.ts'
 import { openPostgresBroadcast } from '../drivers/postgres/broadcast.ts'
 import { openPostgresBus } from '../drivers/postgres/bus.ts'
 import { openPostgresDatabase } from '../drivers/postgres/database.ts'
@@ -37,6 +36,7 @@ import type { Queue } from '../ports/queue.ts'
 import type { Rates } from '../ports/rate.ts'
 import type { Transport } from '../ports/transport.ts'
 import type { FromEnvironment, Ports } from '../topology/topology.ts'
+import { brokerPrefixOf } from './broker.ts'
 import { cdnSecretOf } from './cdn.ts'
 
 export interface Engines {
@@ -120,7 +120,7 @@ function given(value: string | FromEnvironment, what: string): string {
 
 /** What is asked about events and jobs from outside the processes: depths, what is dead; nothing is opened yet. */
 export function backlogOf(ports: Ports, { databaseUrl: url, brokerUrl = '', log, secret, metrics = null }: BacklogOptions, database?: PostgresDatabase): Pick<Engines, 'bus' | 'queue'> {
-  const broker = { url: brokerUrl, prefix: natsPrefixOf(secret), replicas: replicasOf(ports.broker) }
+  const broker = { url: brokerUrl, prefix: brokerPrefixOf(secret), replicas: replicasOf(ports.broker) }
   const databaseLog = openPostgresBus({ url, log, metrics, onAppended: database?.onAppended, sender: database?.sender })
   const outbox = () => openPostgresOutbox({ url, log, onAppended: database?.onAppended })
   return {

@@ -45,9 +45,6 @@ export function natsMend(): string | null {
 
 const passwordOf = (secret: Buffer): string => createHmac('sha256', secret).update('tenfold nats').digest('hex')
 
-/** What the names of a deployment begin with: several may share a broker. */
-export const natsPrefixOf = (secret: Buffer): string => `tenfold_${createHmac('sha256', secret).update('tenfold nats names').digest('hex').slice(0, 8)}`
-
 export async function startNatsServers(options: NatsServersOptions): Promise<NatsServers> {
   const program = findProgram('nats-server', packages)
   const folder = path.resolve(options.dataFolder, 'nats')
