@@ -17,6 +17,7 @@ export interface Proxy {
   hang(): () => void
   /** Breaks every connection; new ones are passed on. */
   cut(): void
+  connections(): number
   close(): void
 }
 
@@ -44,6 +45,7 @@ export async function proxyTo(url: string): Promise<Proxy> {
       return () => { hangs = false; for (const socket of sockets) socket.resume() }
     },
     cut() { for (const socket of sockets) socket.destroy() },
+    connections: () => sockets.size / 2,
     close() { server.close(); for (const socket of sockets) socket.destroy() },
   }
 }

@@ -95,8 +95,8 @@ export async function ensureStream(nats: Nats, config: Partial<StreamConfig> & {
 
 /** Of the errors of JetStream's API; undefined for others. */
 export const codeOf = (error: unknown): number | undefined => {
-  const { code, name } = error as { code?: unknown; name?: string }
-  return name === 'JetStreamApiError' && typeof code === 'number' ? code : undefined
+  const { code } = error as { code?: unknown }
+  return typeof code === 'number' && code >= 10_000 ? code : undefined
 }
 
 export const jsCodes = { wrongLastSequence: 10_071, streamIsOtherwise: 10_058, noStream: 10_059 } as const
