@@ -20,6 +20,7 @@ export const engines = {
   redis: { needs: ['redis-server'], packages: ['redis-server'] },
   prometheus: { needs: ['prometheus', 'promtool'], packages: ['prometheus'] },
   alertmanager: { needs: ['amtool'], packages: ['prometheus-alertmanager'] },
+  nats: { needs: ['nats-server'], packages: ['nats-server'] },
   chromium: { needs: ['chromium'], packages: ['chromium'] },
 } as const satisfies Readonly<Record<string, Engine>>
 

@@ -28,8 +28,8 @@ export class Observers {
   }
 
   #openBacklog() {
-    return this.#backlog ??= this.#open(async ({ backlogOf }, { databaseUrl, source }) => {
-      const backlog = backlogOf(databaseUrl, source.log)
+    return this.#backlog ??= this.#open(async ({ backlogOf }, { topology, databaseUrl, brokerUrl, secret, source }) => {
+      const backlog = backlogOf(topology.ports, { databaseUrl, brokerUrl: brokerUrl ?? undefined, secret, log: source.log })
       for (const engine of [backlog.bus, backlog.queue]) {
         this.#closers.add(() => engine.close())
         await engine.open()

@@ -70,12 +70,16 @@ const supervisor = {
 
 const consumer = ['consumer'] as const
 const engines = {
-  tenfold_bus_waiting: { type: 'gauge', of: 'engine', labels: consumer, help: 'Messages that are committed and not yet handled; the consumer tenfold.jobs is the relay from the outbox to the queue, tenfold.invalidation repeats invalidations.' },
+  tenfold_bus_waiting: { type: 'gauge', of: 'engine', labels: consumer, help: 'Messages that are committed and not yet handled; the consumer tenfold.jobs is the relay from the outbox to the queue, tenfold.broker the one to the broker, tenfold.invalidation repeats invalidations.' },
   tenfold_bus_oldest_seconds: { type: 'gauge', of: 'engine', labels: consumer, help: 'Lag: age of the oldest of them, 0 when none waits.' },
   tenfold_bus_parked: { type: 'gauge', of: 'engine', labels: consumer, help: 'Messages that failed, or follow one of their key that did, and are tried again.' },
   tenfold_bus_dead_letters: { type: 'gauge', of: 'engine', labels: consumer, help: 'Messages that were given up and can be replayed.' },
   tenfold_queue_jobs: { type: 'gauge', of: 'engine', labels: ['state'], help: 'Jobs by state: waiting, running, scheduled, dead.' },
   tenfold_queue_oldest_seconds: { type: 'gauge', of: 'engine', labels: [], help: 'How long the oldest waiting job could have run already, 0 when none waits.' },
+  tenfold_broker_stored_messages: { type: 'gauge', of: 'engine', labels: ['stream'], help: 'Messages that the broker keeps: in events what consumers have handled too, until it is old or room is needed.' },
+  tenfold_broker_stored_bytes: { type: 'gauge', of: 'engine', labels: ['stream'], help: 'Bytes that the broker keeps.' },
+  tenfold_broker_stored_bytes_max: { type: 'gauge', of: 'engine', labels: ['stream'], help: 'Bytes that it may keep; what is more waits in the outbox. Absent where nothing limits it.' },
+  tenfold_broker_replicas_missing: { type: 'gauge', of: 'engine', labels: ['stream'], help: 'Copies of the stream that are away or behind.' },
   tenfold_postgres_connections: { type: 'gauge', of: 'engine', labels: ['state'], help: 'Connections of the server by state, as pg_stat_activity calls it.' },
   tenfold_postgres_connections_max: { type: 'gauge', of: 'engine', labels: [], help: 'Connections that the server allows.' },
   tenfold_postgres_locks_waiting: { type: 'gauge', of: 'engine', labels: [], help: 'Locks that are waited for.' },

@@ -52,6 +52,7 @@ export interface BootOptions {
   readonly app: Application
   readonly topology: Topology
   readonly databaseUrl: string
+  readonly brokerUrl?: string | undefined
   /** Where engines without an address of their own keep what they keep. */
   readonly dataFolder: string
   /** Signs consistency tokens; the same in every process of a deployment. */
@@ -127,7 +128,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const metrics = options.metrics === false ? null : new MetricRegistry()
   if (metrics) closers.add(measureProcess(metrics))
   const pools = await poolSizesFor(options)
-  const engines = driversOf(topology.ports, { databaseUrl: options.databaseUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools, metrics })
+  const engines = driversOf(topology.ports, { databaseUrl: options.databaseUrl, brokerUrl: options.brokerUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools, metrics })
   const { database, bus, queue, transport, cache, sharedCache, broadcast, leases } = engines
   await database.open()
   closers.add(() => database.close())

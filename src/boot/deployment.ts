@@ -25,6 +25,7 @@ import { processCountOf } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
 import { startBalancer } from './balancer.ts'
+import { brokerMeasurements, startBroker } from './broker.ts'
 import { startCdn } from './cdn.ts'
 import { databaseOf } from './database.ts'
 import { engineMetrics } from './engine-metrics.ts'
@@ -72,6 +73,10 @@ export interface Deployment {
   /** Of the CDN that was started in front; null without one. */
   readonly cdnUrl: string | null
   readonly databaseUrl: string
+  /** Null where the topology has no broker. */
+  readonly brokerUrl: string | null
+  /** Signs and names what is the deployment's own. */
+  readonly secret: Buffer
   readonly orchestrator: Orchestrator
   /** What the supervisor measures of itself; null when nothing is measured. */
   readonly metrics: MetricRegistry | null
@@ -109,10 +114,12 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const learning = learnFrom(spares.start('application'), options.appFile)
   const topology = await learning.topology
   for (let index = 1; index < processCountOf(topology, availableParallelism()); index++) spares.start('application')
-  const parts = [learning.plan, databaseOf(topology, options, closers), secretOf(options.dataFolder)] as const
+  const secretRead = secretOf(options.dataFolder)
+  const brokerStarted = secretRead.then(secret => startBroker(topology.ports.broker, { ...options, secret: Buffer.from(secret, 'hex') }, closers))
+  const parts = [learning.plan, databaseOf(topology, options, closers), secretRead, brokerStarted] as const
   // A Postgres that is just starting must be there to be stopped when there is no plan.
   await Promise.allSettled(parts)
-  const [plan, databaseUrl, secret] = await Promise.all(parts)
+  const [plan, databaseUrl, secret, brokerUrl] = await Promise.all(parts)
   const redisUrls = await startRedis(topology.ports, { dataFolder: options.dataFolder, secret: Buffer.from(secret, 'hex'), log: options.log }, closers)
   const port = options.port ?? topology.ports.ingress.port
   const balancer = await startBalancer({ plan, host: options.host, port, dataFolder: options.dataFolder, log: options.log })
@@ -121,8 +128,10 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   if (balancer) closers.add(() => balancer.close(limits.drainMs))
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
   if (metrics) closers.add(measureProcess(metrics))
-  const measured: Record<string, Measurements> = { postgres: openPostgresMeasurements({ url: databaseUrl }) }
+  const measured: Record<string, Measurements> = { postgres: openPostgresMeasurements({ url: databaseUrl, jobs: topology.ports.queue.driver === 'postgres' }) }
   for (const [name, url] of Object.entries(redisUrls)) measured[name] = openRedisMeasurements({ url, server: name, log: options.log })
+  const broker = brokerMeasurements(topology.ports, brokerUrl, Buffer.from(secret, 'hex'), options.log)
+  if (broker) measured.nats = broker
   for (const one of Object.values(measured)) closers.add(() => one.close())
   let generation = 1
   const apply = () => orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
@@ -130,7 +139,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
     command: [processFile],
     ...process.does === 'background' ? {} : balancer ? { isBalanced: true } : { listen: { host: options.host, port } },
     env: {
-      ...options.env, TENFOLD_APP: options.appFile, TENFOLD_TOPOLOGY: options.topologyFile, TENFOLD_DATABASE_URL: databaseUrl,
+      ...options.env, TENFOLD_APP: options.appFile, TENFOLD_TOPOLOGY: options.topologyFile, TENFOLD_DATABASE_URL: databaseUrl, ...brokerUrl === null ? {} : { TENFOLD_BROKER_URL: brokerUrl },
       TENFOLD_SECRET: secret, ...balancer ? { TENFOLD_LISTENS: 'itself', TENFOLD_HOST: '127.0.0.1', TENFOLD_PORT: '0' } : { TENFOLD_HOST: options.host, TENFOLD_PORT: String(port) }, TENFOLD_DATA: options.dataFolder,
       TENFOLD_DOES: process.does, TENFOLD_PROCESS_COUNT: String(plan.processCount), TENFOLD_GENERATION: String(generation),
     },
@@ -140,7 +149,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const cdnUrl = await startCdn(topology.ports.cdn, { plan, secret: Buffer.from(secret, 'hex'), origin: { host: options.host, port }, dataFolder: options.dataFolder, log: options.log }, closers)
   let stopping: Promise<void> | undefined
   return {
-    plan, topology, source: options, databaseUrl, orchestrator, book: book ?? null, metrics, engineMetrics: engineMetrics(measured, options.log), url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
+    plan, topology, source: options, databaseUrl, brokerUrl, secret: Buffer.from(secret, 'hex'), orchestrator, book: book ?? null, metrics, engineMetrics: engineMetrics(measured, options.log), url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
     // A spec with another generation is a changed one, which the orchestrator rolls.
     restart: async () => {
       generation++

@@ -44,6 +44,8 @@ export async function examine(options: ExaminationOptions): Promise<Finding[]> {
   const port = options.port ?? subject?.topology.ports.ingress.port ?? 3000
   const machine = await examineMachine({
     dataFolder: options.dataFolder, host: options.host, holder, isEmbedded, hasRedis: subject !== null && startsRedis(subject.topology.ports),
+    hasBroker: subject !== null && subject.topology.ports.broker !== undefined && 'embedded' in subject.topology.ports.broker,
+    hasBalancer: subject !== null && subject.topology.ports.ingress.driver === 'haproxy',
     ports: [{ name: 'PORT', port }, { name: 'ADMIN_PORT', port: options.adminPort }],
   })
   if (options.appFile === null) findings.push(application('application', `none at ${path.resolve('app.ts')}`, { mend: `name it with --app, or make one with 'tenfold init'`, state: 'note' }))

@@ -4,6 +4,8 @@ import net from 'node:net'
 import path from 'node:path'
 import { now } from '../base/time.ts'
 import { binariesPackage, findBinaries } from '../drivers/postgres/server-files.ts'
+import { haproxyMend } from '../drivers/haproxy/balancer.ts'
+import { natsMend } from '../drivers/nats/server.ts'
 import { redisMend } from '../drivers/redis/server.ts'
 import { finderOf } from './finding.ts'
 import type { Finding } from './finding.ts'
@@ -21,6 +23,9 @@ export interface MachineOptions {
   readonly isEmbedded: boolean
   /** Whether the topology has a Redis started here. */
   readonly hasRedis: boolean
+  /** True when the topology starts a broker here. */
+  readonly hasBroker: boolean
+  readonly hasBalancer: boolean
   /** The process that has claimed the data folder, if one lives. */
   readonly holder: number | null
   readonly host: string
@@ -29,7 +34,8 @@ export interface MachineOptions {
 
 export async function examineMachine(options: MachineOptions): Promise<Finding[]> {
   const findings = [
-    node(), ...(options.isEmbedded ? [await binaries()] : []), ...(options.hasRedis ? [redis()] : []), sized('memory', 'available', process.availableMemory(), memory, 'end what needs it, or take a larger machine'),
+    node(), ...(options.isEmbedded ? [await binaries()] : []), ...(options.hasRedis ? [engine('Redis', redisMend())] : []), ...(options.hasBroker ? [engine('NATS', natsMend())] : []),
+    ...(options.hasBalancer ? [engine('HAProxy', haproxyMend())] : []), sized('memory', 'available', process.availableMemory(), memory, 'end what needs it, or take a larger machine'),
     ...await dataFolder(options.dataFolder), await clock(options.dataFolder),
   ]
   for (const { name, port } of options.ports) findings.push(await portFinding(options, name, port))
@@ -47,10 +53,7 @@ async function binaries(): Promise<Finding> {
     (error: Error) => find('embedded Postgres', 'not installed', { mend: error.message }))
 }
 
-function redis(): Finding {
-  const mend = redisMend()
-  return find('Redis', mend === null ? 'installed' : 'not installed', mend !== null && { mend })
-}
+const engine = (name: string, mend: string | null): Finding => find(name, mend === null ? 'installed' : 'not installed', mend !== null && { mend })
 
 function sized(what: string, word: string, bytes: number, { wrongBelow, noteBelow }: typeof memory, mend: string): Finding {
   const found = `${Math.round(bytes / mebibyte)} MiB ${word}`

@@ -61,6 +61,7 @@ async function start(): Promise<void> {
     does: env.TENFOLD_DOES as Role,
     processCount: Number(env.TENFOLD_PROCESS_COUNT),
     databaseUrl: env.TENFOLD_DATABASE_URL!,
+    brokerUrl: env.TENFOLD_BROKER_URL,
     dataFolder: env.TENFOLD_DATA!,
     secret: Buffer.from(env.TENFOLD_SECRET!, 'hex'),
     host: env.TENFOLD_HOST!,

@@ -10,11 +10,15 @@ import { openMemoryCache } from '../drivers/memory/cache.ts'
 import { openSerialisingTransport } from '../drivers/memory/serialising-transport.ts'
 import { openMemoryRates } from '../drivers/memory/rate.ts'
 import { openMemoryTransport } from '../drivers/memory/transport.ts'
+import { openNatsBus } from '../drivers/nats/bus.ts'
+import { openNatsQueue } from '../drivers/nats/queue.ts'
 import { openPostgresBroadcast } from '../drivers/postgres/broadcast.ts'
 import { openPostgresBus } from '../drivers/postgres/bus.ts'
 import { openPostgresDatabase } from '../drivers/postgres/database.ts'
+import type { PostgresDatabase } from '../drivers/postgres/database.ts'
 import { openPostgresInspection } from '../drivers/postgres/inspection.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
+import { openPostgresOutbox } from '../drivers/postgres/outbox.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
 import { openPostgresRates } from '../drivers/postgres/rate.ts'
 import { openPostgresSessions } from '../drivers/postgres/session.ts'
@@ -36,6 +40,7 @@ import type { Rates } from '../ports/rate.ts'
 import type { Sessions } from '../ports/session.ts'
 import type { Transport } from '../ports/transport.ts'
 import type { Ports } from '../topology/topology.ts'
+import { brokerPrefixOf } from './broker.ts'
 import { cdnSecretOf } from './cdn.ts'
 import { given } from './given.ts'
 import { redisOptionsOf } from './redis.ts'
@@ -68,6 +73,8 @@ interface Pools { readonly readersMax?: number; readonly writersMax?: number }
 /** What drivers are made with. */
 export interface DriverOptions {
   readonly databaseUrl: string
+  /** Without it what is meant for a broker waits in the outbox: for a seed, say. */
+  readonly brokerUrl?: string | undefined
   readonly log: Logger
   readonly dataFolder: string
   /** The deployment's. */
@@ -77,8 +84,11 @@ export interface DriverOptions {
   readonly metrics?: MetricRegistry | null
 }
 
+type BacklogOptions = Pick<DriverOptions, 'databaseUrl' | 'brokerUrl' | 'log' | 'secret' | 'metrics'>
+
 /** Makes the drivers that a topology names; nothing is opened yet. */
-export function driversOf(ports: Ports, { databaseUrl, log, dataFolder, secret, pools, metrics = null }: DriverOptions): Engines {
+export function driversOf(ports: Ports, options: DriverOptions): Engines {
+  const { databaseUrl, log, dataFolder, secret, pools, metrics = null } = options
   const database = openPostgresDatabase({ url: databaseUrl, log, metrics, ...pools })
   const transports = {
     memory: () => openMemoryTransport(),
@@ -100,8 +110,7 @@ export function driversOf(ports: Ports, { databaseUrl, log, dataFolder, secret, 
     sharedCache: ports.cache.driver === 'redis' ? openRedisCache(redis()) : null,
     broadcast: broadcasts[ports.broadcast.driver](),
     cdn: cdnOf(ports.cdn, secret, log),
-    queue: openPostgresQueue({ url: databaseUrl, log, metrics }),
-    bus: openPostgresBus({ url: databaseUrl, log, metrics, onAppended: database.onAppended, sender: database.sender }),
+    ...backlogOf(ports, options, database),
     leases: openPostgresLeases({ url: databaseUrl, log }),
     rates: rates[ports.rate.driver](),
     localRates: ports.rate.driver === 'memory' ? null : openMemoryRates(),
@@ -124,9 +133,17 @@ function cdnOf(cdn: Ports['cdn'], secret: Buffer, log: Logger): Cdn | null {
 }
 
 /** What is asked about events and jobs from outside the processes: depths, what is dead; nothing is opened yet. */
-export const backlogOf = (databaseUrl: string, log: Logger): Pick<Engines, 'bus' | 'queue'> => ({
-  bus: openPostgresBus({ url: databaseUrl, log }), queue: openPostgresQueue({ url: databaseUrl, log }),
-})
+export function backlogOf(ports: Ports, { databaseUrl: url, brokerUrl = '', log, secret, metrics = null }: BacklogOptions, database?: PostgresDatabase): Pick<Engines, 'bus' | 'queue'> {
+  const broker = { url: brokerUrl, prefix: brokerPrefixOf(secret), replicas: replicasOf(ports.broker) }
+  const databaseLog = openPostgresBus({ url, log, metrics, onAppended: database?.onAppended, sender: database?.sender })
+  const outbox = () => openPostgresOutbox({ url, log, onAppended: database?.onAppended })
+  return {
+    bus: ports.bus.driver === 'nats' ? openNatsBus({ ...broker, ...ports.bus, outbox: outbox(), log: databaseLog, logger: log, metrics }) : databaseLog,
+    queue: ports.queue.driver === 'nats' ? openNatsQueue({ ...broker, log }) : openPostgresQueue({ url, log, metrics }),
+  }
+}
+
+const replicasOf = (broker: Ports['broker']): number => broker === undefined ? 1 : 'embedded' in broker ? broker.nodes : broker.replicas
 
 /** What looks at the database of a topology, for advice; nothing is opened yet. */
 export function inspectionOf(ports: Ports, databaseUrl: string, services: readonly string[]): Inspection {

@@ -10,7 +10,7 @@ import type { Command } from '../model/command.ts'
 import { manifestOf } from '../model/manifest.ts'
 import type { Manifest } from '../model/manifest.ts'
 import type { Query } from '../model/query.ts'
-import type { DatabaseTopology, ProcessTopology, Role, Scale, Topology } from './topology.ts'
+import type { DatabaseTopology, Ports, ProcessTopology, Role, Scale, Topology } from './topology.ts'
 
 export interface PlannedProcess {
   readonly name: string
@@ -100,6 +100,7 @@ export function checkTopology(app: Application, topology: Topology): string[] {
   if (several && topology.ports.cache.driver !== 'none' && topology.ports.broadcast.driver === 'memory') {
     faults.push(`several processes with a cache in each and no invalidation between them would go on showing old data (I5, I10); run one process, or set ports.broadcast to { driver: 'postgres' }, or ports.cache to { driver: 'none' }`)
   }
+  faults.push(...brokerFaults(topology.ports))
   const rated = [...app.intents.values()].find(intent => (intent as Query | Command).definition?.rate)
   const answering = processes.filter(([, { does }]) => does !== 'background')
   if (rated && topology.ports.rate.driver === 'memory' && (answering.length > 1 || answering.some(([, { replicas }]) => replicas !== 1))) {
@@ -145,6 +146,18 @@ function replicaFaults(name: string, replicas: ProcessTopology['replicas']): str
   ]
 }
 
+function brokerFaults({ broker, queue, bus }: Ports): string[] {
+  const on = [...queue.driver === 'nats' ? ['queue'] : [], ...bus.driver === 'nats' ? ['bus'] : []]
+  if (!broker) return on.map(port => `ports.${port} is on NATS, and there is no broker; set ports.broker to { driver: 'nats', embedded: true, nodes: 1 }, or to the url of one that is there`)
+  const faults = on.length === 0 ? [`a broker is there for nobody; leave ports.broker out, or set ports.bus or ports.queue to the driver 'nats'`] : []
+  if (bus.driver !== 'nats') return faults
+  if (!Number.isInteger(bus.partitions) || bus.partitions < 1 || bus.partitions > partitionsMax) faults.push(`ports.bus.partitions is ${bus.partitions}; write a whole number from 1 to ${partitionsMax}`)
+  if (!(bus.bytesMax >= busBytesMin)) faults.push(`ports.bus.bytesMax is ${bus.bytesMax}; write at least ${busBytesMin}, room for the largest batch`)
+  return faults
+}
+
+const partitionsMax = 64
+const busBytesMin = 1_048_576
 const roles: readonly Role[] = ['everything', 'requests', 'background']
 
 function missingRoles(processes: readonly (readonly [string, ProcessTopology])[]): string[] {

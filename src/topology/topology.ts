@@ -48,8 +48,12 @@ export interface Ports {
    */
   readonly cdn: { readonly driver: 'none' } | { readonly driver: 'varnish'; readonly port: number; readonly bytesMax: number }
     | { readonly driver: 'fetch'; readonly url: string | FromEnvironment; readonly headers: Readonly<Record<string, string | FromEnvironment>>; readonly body?: unknown; readonly tagsMax: number }
-  readonly queue: { readonly driver: 'postgres'; readonly concurrency: number }
-  readonly bus: { readonly driver: 'postgres' }
+  /** Of a queue or bus on NATS, and left out without: started here, one server or a cluster of three, or found by `url`, several with commas between them. */
+  readonly broker?: { readonly driver: 'nats'; readonly embedded: true; readonly nodes: 1 | 3 } | { readonly driver: 'nats'; readonly url: string | FromEnvironment; readonly replicas: 1 | 3 | 5 }
+  /** `concurrency`: jobs at a time in each process. */
+  readonly queue: { readonly driver: 'postgres'; readonly concurrency: number } | { readonly driver: 'nats'; readonly concurrency: number }
+  /** `partitions`: how many processes may work for one consumer at a time. `bytesMax`: events that the broker keeps; the rest waits in the outbox. */
+  readonly bus: { readonly driver: 'postgres' } | { readonly driver: 'nats'; readonly partitions: number; readonly bytesMax: number }
   readonly lease: { readonly driver: 'postgres' }
   /** Counts the calls of intents that have a rate: 'memory' for one process that answers requests, 'postgres' or 'redis' for all together. */
   readonly rate: { readonly driver: 'memory' } | { readonly driver: 'postgres' } | { readonly driver: 'redis' }

@@ -10,6 +10,7 @@ import { test } from 'node:test'
 import { readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import pg from 'pg'
+import { skipWithout } from '../../scripts/engines.ts'
 import { startDeployment } from '../support/deployment.ts'
 import type { TestDeployment } from '../support/deployment.ts'
 import { Ledger, write } from './ledger.ts'
@@ -18,13 +19,15 @@ const isSoak = process.env.TENFOLD_SOAK === '1'
 const rounds = isSoak ? 10 : 4
 const acknowledgedMin = isSoak ? 10_000 : 2_000
 const writers = 16
-type Victim = 'app' | 'postgres' | 'both' | 'everything'
-const victims: readonly Victim[] = ['app', 'postgres', 'both', 'everything']
+type Victim = 'app' | 'postgres' | 'both' | 'broker' | 'everything'
+const plain: readonly Victim[] = ['app', 'postgres', 'both', 'everything']
+const withBroker: readonly Victim[] = ['app', 'broker', 'everything']
 
-async function pidsOf(deployment: TestDeployment): Promise<{ app: number[]; postgres: number }> {
+async function pidsOf(deployment: TestDeployment): Promise<{ app: number[]; postgres: number; broker: number }> {
   const status = await (await fetch(`${deployment.adminUrl}/status`)).json() as { processes: { pid: number | null }[] }
   const pidFile = await readFile(path.join(deployment.dataFolder, 'postgres/cluster/postmaster.pid'), 'utf8').catch(() => '')
-  return { app: status.processes.flatMap(one => one.pid ?? []), postgres: Number(pidFile.split('\n')[0]) }
+  const broker = await readFile(path.join(deployment.dataFolder, 'nats/0/pid'), 'utf8').catch(() => '')
+  return { app: status.processes.flatMap(one => one.pid ?? []), postgres: Number(pidFile.split('\n')[0]), broker: Number(broker) }
 }
 
 function kill(pid: number): void {
@@ -32,15 +35,16 @@ function kill(pid: number): void {
 }
 
 async function strike(deployment: TestDeployment, victim: Victim): Promise<void> {
-  const { app, postgres } = await pidsOf(deployment)
-  if (victim !== 'postgres') app.forEach(kill)
-  if (victim !== 'app' && postgres > 0) kill(postgres)
+  const { app, postgres, broker } = await pidsOf(deployment)
+  if (victim !== 'postgres' && victim !== 'broker') app.forEach(kill)
+  if (victim !== 'app' && victim !== 'broker' && postgres > 0) kill(postgres)
+  if ((victim === 'broker' || victim === 'everything') && broker > 0) kill(broker)
   if (victim === 'everything') kill(deployment.process.pid!)
 }
 
-async function roundsOf(ledger: Ledger, env: Record<string, string>, rounds: number, acknowledgedMin: number): Promise<TestDeployment> {
-  let deployment = await startDeployment({ env })
-  const options = { dataFolder: deployment.dataFolder, port: Number(new URL(deployment.url).port), env }
+async function roundsOf(ledger: Ledger, env: Record<string, string>, rounds: number, acknowledgedMin: number, victims = plain, topology = '1-monolith'): Promise<TestDeployment> {
+  let deployment = await startDeployment({ env, topology })
+  const options = { topology, dataFolder: deployment.dataFolder, port: Number(new URL(deployment.url).port), env }
   const stopping = new AbortController()
   await ledger.prepare(deployment.url)
   const writing = Array.from({ length: writers }, (_, index) => write(deployment.url, ledger, index, stopping.signal))
@@ -78,6 +82,19 @@ test(`kill -9 under ${writers} writers loses nothing and doubles nothing`, async
   t.diagnostic(`${ledger.acknowledged} writes acknowledged, ${ledger.unknown} of unknown outcome`)
   assert.ok(ledger.acknowledged >= acknowledgedMin)
   assert.deepEqual(await ledger.verify(client), [])
+})
+
+test('with events and jobs over a broker, which is killed as well, nothing is lost and nothing doubled either', { skip: skipWithout('nats') }, async t => {
+  const ledger = new Ledger()
+  const deployment = await roundsOf(ledger, {}, isSoak ? rounds : withBroker.length, isSoak ? acknowledgedMin : 400, withBroker, path.join(import.meta.dirname, '../topologies/broker.ts'))
+  const client = await databaseOf(deployment)
+  t.after(async () => {
+    await client.end()
+    await deployment.end()
+    await rm(deployment.dataFolder, { recursive: true, force: true })
+  })
+  t.diagnostic(`${ledger.acknowledged} writes acknowledged, ${ledger.unknown} of unknown outcome`)
+  assert.deepEqual(await ledger.verify(client, 60_000), [])
 })
 
 test('negative control: an answer before COMMIT is found out', async t => {

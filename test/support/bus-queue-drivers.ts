@@ -9,12 +9,15 @@ import { silentLogger } from '../../src/base/log.ts'
 import { sleep } from '../../src/base/time.ts'
 import type { BusSubject } from '../../src/conformance/bus.ts'
 import type { Driver } from '../../src/conformance/check.ts'
+import type { OutboxSubject } from '../../src/conformance/outbox.ts'
 import type { QueueSubject } from '../../src/conformance/queue.ts'
 import { openPostgresBus } from '../../src/drivers/postgres/bus.ts'
 import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
+import { openPostgresOutbox } from '../../src/drivers/postgres/outbox.ts'
 import { openPostgresQueue } from '../../src/drivers/postgres/queue.ts'
 import type { Bus } from '../../src/ports/bus.ts'
 import type { Message } from '../../src/ports/database.ts'
+import type { Outbox } from '../../src/ports/outbox.ts'
 import type { Queue } from '../../src/ports/queue.ts'
 import { scratchPostgres } from './postgres.ts'
 import type { ScratchPostgres } from './postgres.ts'
@@ -26,7 +29,7 @@ const dyingWorker = new URL('../fixtures/dying-worker.ts', import.meta.url)
 export type OpenBus = (url: string) => Bus
 export type OpenQueue = (url: string) => Queue
 
-async function scratchRuntime(closers: Closers): Promise<ScratchPostgres> {
+export async function scratchRuntime(closers: Closers): Promise<ScratchPostgres> {
   const scratch = await scratchPostgres()
   closers.add(() => scratch.close())
   await scratch.sql('CREATE SCHEMA tenfold')
@@ -34,11 +37,11 @@ async function scratchRuntime(closers: Closers): Promise<ScratchPostgres> {
   return scratch
 }
 
-const cut = async ({ sql }: ScratchPostgres): Promise<void> => {
+export const cut = async ({ sql }: ScratchPostgres): Promise<void> => {
   await sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()')
 }
 
-async function appendSlowly(pool: pg.Pool, messages: readonly Message[], delayMs: number): Promise<void> {
+export async function appendSlowly(pool: pg.Pool, messages: readonly Message[], delayMs: number): Promise<void> {
   const client = await pool.connect()
   try {
     await client.query('BEGIN')
@@ -80,9 +83,40 @@ export function busDriver(name = 'postgres', openBus: OpenBus = url => openPostg
   }
 }
 
+export function outboxDriver(name = 'postgres', wrap = (outbox: Outbox): Outbox => outbox): Driver<OutboxSubject> {
+  return {
+    name, faults: ['restart', 'cut'],
+    async open() {
+      const closers = new Closers()
+      const scratch = await scratchRuntime(closers)
+      const database = openPostgresDatabase({ url: scratch.url, log: silentLogger })
+      closers.add(() => database.close())
+      const pool = new pg.Pool({ connectionString: scratch.url, max: 10 })
+      pool.on('error', () => {})
+      closers.add(() => pool.end())
+      const reopen = async () => {
+        const outbox = wrap(openPostgresOutbox({ url: scratch.url, log: silentLogger }))
+        closers.add(() => outbox.close())
+        await outbox.open()
+        return outbox
+      }
+      const outbox = await reopen()
+      const prune = async () => {
+        await scratch.sql(`UPDATE tenfold.outbox SET at = now() - interval '2 days'`)
+        await database.prune()
+        return (await scratch.sql<{ id: string }>('SELECT id FROM tenfold.outbox ORDER BY outbox.tx, outbox.seq')).map(one => one.id)
+      }
+      return {
+        subject: { outbox, reopen, prune, appendSlowly: (messages, delayMs) => appendSlowly(pool, messages, delayMs), position: () => database.position(), restart: scratch.restart, cut: () => cut(scratch) },
+        close: () => closers.close(),
+      }
+    },
+  }
+}
+
 /** Starts a process that claims one job and never finishes it, and kills it then. */
-async function die(url: string, job: string): Promise<void> {
-  const child = fork(dyingWorker, [url, job], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+export async function die(...names: readonly string[]): Promise<void> {
+  const child = fork(dyingWorker, names, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const exited = once(child, 'exit')
   await Promise.race([once(child, 'message'), exited.then(() => { throw new Error('the worker ended before it claimed a job') })])
   child.kill('SIGKILL')

@@ -15,6 +15,9 @@ export interface Proxy {
   readonly url: string
   /** Neither takes nor passes on anything, but keeps every connection, until the returned function is called. */
   hang(): () => void
+  /** Breaks every connection; new ones are passed on. */
+  cut(): void
+  connections(): number
   close(): void
 }
 
@@ -41,6 +44,8 @@ export async function proxyTo(url: string): Promise<Proxy> {
       for (const socket of sockets) socket.pause()
       return () => { hangs = false; for (const socket of sockets) socket.resume() }
     },
+    cut() { for (const socket of sockets) socket.destroy() },
+    connections: () => sockets.size / 2,
     close() { server.close(); for (const socket of sockets) socket.destroy() },
   }
 }

@@ -39,6 +39,13 @@ const pollMs = 20
 /** So long an engine that is away may take to be back before a change of its nodes fails. */
 const awayMs = 20_000
 
+const findHaproxy = (): string => findProgram('haproxy', ['haproxy'])
+
+/** What to install; null when it is there. */
+export function haproxyMend(): string | null {
+  try { findHaproxy(); return null } catch (error) { return (error as Error).message }
+}
+
 /** One per deployment, in the supervisor. `port` is known after `open`. */
 export class HaproxyBalancer implements Balancer {
   readonly #options: HaproxyOptions
@@ -58,7 +65,7 @@ export class HaproxyBalancer implements Balancer {
 
   async open(): Promise<void> {
     const { host, port, dataFolder, log, watchMs = 1_000 } = this.#options
-    const program = findProgram('haproxy', ['haproxy'])
+    const program = findHaproxy()
     this.#folder = await engineFolder(dataFolder, 'haproxy', 0o700)
     const daemon = new Daemon({
       title: 'HAProxy', program, folder: this.#folder, log, argv: () => ['-db', '-f', this.#file],

@@ -34,7 +34,7 @@ export const consumersText = measure(`
   CROSS JOIN LATERAL (
     SELECT count(*)::float8 AS waiting, greatest(coalesce(extract(epoch FROM now() - min(o.at)), 0), 0)::float8 AS oldest
     FROM tenfold.outbox o WHERE (o.tx, o.seq) > (at.tx, at.seq)
-      AND CASE WHEN at.names IS NULL THEN o.kind = 'job' ELSE o.kind = 'event' AND o.name = ANY (at.names) END) AS ahead
+      AND CASE WHEN at.names IS NULL THEN o.kind = 'job' ELSE o.kind = 'event' AND (o.name = ANY (at.names) OR at.names = '{*}') END) AS ahead
   CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE dead_at IS NULL)::float8 AS parked, count(*) FILTER (WHERE dead_at IS NOT NULL)::float8 AS dead
     FROM tenfold.parked p WHERE p.consumer = at.consumer) AS behind

@@ -12,6 +12,8 @@ import { refusalOf } from './refusal.ts'
 export interface PostgresMeasurementsOptions {
   /** With the owner's name and password. */
   readonly url: string
+  /** False where the jobs are elsewhere. */
+  readonly jobs?: boolean
 }
 
 export const openPostgresMeasurements = (options: PostgresMeasurementsOptions): Measurements => new PostgresMeasurements(options)
@@ -21,13 +23,15 @@ const usualStates = ['active', 'idle', 'idle in transaction']
 
 class PostgresMeasurements implements Measurements {
   readonly #url: string
+  readonly #jobs: boolean
   #client: pg.Client | null = null
   /** One at a time: they share the connection. */
   #reading: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  constructor({ url }: PostgresMeasurementsOptions) {
+  constructor({ url, jobs = true }: PostgresMeasurementsOptions) {
     this.#url = url
+    this.#jobs = jobs
   }
 
   async open(): Promise<void> { await this.#within(openMs, client => client.query('SELECT 1')) }
@@ -38,7 +42,7 @@ class PostgresMeasurements implements Measurements {
     await this.#client?.end().catch(() => {})
   }
 
-  read(timeoutMs: number): Promise<readonly MetricReading[]> { return this.#within(timeoutMs, measure) }
+  read(timeoutMs: number): Promise<readonly MetricReading[]> { return this.#within(timeoutMs, client => measure(client, this.#jobs)) }
 
   #within<T>(timeoutMs: number, work: (client: pg.Client) => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>()
@@ -74,8 +78,8 @@ class PostgresMeasurements implements Measurements {
 
 const one = (name: MetricName, value: number, labels: NumberSample['labels'] = {}): MetricReading => ({ name, samples: [{ labels, value }] })
 
-async function measure(client: pg.Client): Promise<MetricReading[]> {
-  return [...await ofDatabase(client), ...await ofBus(client), ...await ofQueue(client)]
+async function measure(client: pg.Client, jobs: boolean): Promise<MetricReading[]> {
+  return [...await ofDatabase(client), ...await ofBus(client), ...jobs ? await ofQueue(client) : []]
 }
 
 async function ofDatabase(client: pg.Client): Promise<MetricReading[]> {

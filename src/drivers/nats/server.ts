@@ -1,0 +1,128 @@
+/**
+ * NATS with JetStream as child processes on loopback: one server, or a cluster of three.
+ * What they keep lies in the data folder; their ports are chosen once and remembered there.
+ */
+import { execFile } from 'node:child_process'
+import { createHmac } from 'node:crypto'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import net from 'node:net'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { accepts, Daemon, findProgram } from '../../base/daemon.ts'
+import type { Logger } from '../../base/log.ts'
+
+export interface NatsServersOptions {
+  /** Their folders go to the sub-folder `nats`. */
+  readonly dataFolder: string
+  /** The deployment's: the password is made of it. */
+  readonly secret: Buffer
+  readonly nodes: 1 | 3
+  readonly log: Logger
+}
+
+export interface NatsServers {
+  /** Of all servers, with user and password, for the drivers. */
+  readonly url: string
+  readonly ports: readonly number[]
+  /** Of the processes that run now; null for one that is down. */
+  readonly pids: readonly (number | null)[]
+  /** For tests: ends one server, and starts it again. */
+  stopNode(index: number): Promise<void>
+  startNode(index: number): Promise<void>
+  stop(): Promise<void>
+}
+
+interface Place { readonly client: number; readonly route: number }
+
+const host = '127.0.0.1'
+const user = 'tenfold'
+const packages = ['nats-server']
+
+/** Null where the program is found, else the mend. */
+export function natsMend(): string | null {
+  try { findProgram('nats-server', packages); return null } catch (error) { return (error as Error).message }
+}
+
+const passwordOf = (secret: Buffer): string => createHmac('sha256', secret).update('tenfold nats').digest('hex')
+
+export async function startNatsServers(options: NatsServersOptions): Promise<NatsServers> {
+  const program = findProgram('nats-server', packages)
+  const folder = path.resolve(options.dataFolder, 'nats')
+  const syncs = await canSync(program)
+  const all = Array.from({ length: options.nodes }, (_, index) => path.join(folder, String(index)))
+  const make = (index: number) => new Daemon({
+    title: `NATS ${index}`, program, folder: all[index]!, log: options.log,
+    argv: () => ['-c', path.join(all[index]!, 'nats.conf')], isReady: () => accepts(host, places[index]!.client),
+  })
+  for (const one of all) await mkdir(one, { recursive: true, mode: 0o700 })
+  let places: readonly Place[] = []
+  const daemons = all.map((_, index) => make(index))
+  await Promise.all(daemons.map(one => one.endPredecessor()))
+  places = await placesOf(path.join(folder, 'ports.json'), options.nodes)
+  await Promise.all(all.map((one, index) => writeConfiguration(path.join(one, 'nats.conf'), textOf(options, one, index, places, syncs))))
+  await Promise.all(daemons.map(one => one.start()))
+  const password = passwordOf(options.secret)
+  return {
+    url: places.map(place => `nats://${user}:${password}@${host}:${place.client}`).join(','), ports: places.map(place => place.client),
+    get pids() { return daemons.map(one => one.pid) },
+    stopNode: index => daemons[index]!.stop(),
+    startNode: index => (daemons[index] = make(index)).start(),
+    stop: async () => { await Promise.all(daemons.map(one => one.stop())) },
+  }
+}
+
+/** From 2.10 a server can be told to have every message on disk before it says so. */
+async function canSync(program: string): Promise<boolean> {
+  const { stdout } = await promisify(execFile)(program, ['--version'])
+  const [, major, minor] = /v(\d+)\.(\d+)/.exec(stdout) ?? []
+  return Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 10)
+}
+
+function textOf({ nodes, secret }: NatsServersOptions, folder: string, index: number, places: readonly Place[], syncs: boolean): string {
+  const password = passwordOf(secret)
+  const routes = places.map(place => `nats://${user}:${password}@${host}:${place.route}`).join(', ')
+  return `server_name: node${index}
+listen: "${host}:${places[index]!.client}"
+authorization { user: ${user}, password: "${password}" }
+jetstream { store_dir: ${JSON.stringify(path.join(folder, 'store'))}, max_mem: 64MB${syncs ? ', sync_interval: always' : ''} }
+${nodes === 1 ? '' : `cluster {
+  name: tenfold
+  listen: "${host}:${places[index]!.route}"
+  authorization { user: ${user}, password: "${password}", timeout: 5 }
+  routes: [${routes}]
+}
+`}`
+}
+
+/** It has the password in it. */
+async function writeConfiguration(file: string, text: string): Promise<void> {
+  await rm(file, { force: true })
+  await writeFile(file, text, { mode: 0o600, flag: 'wx' })
+}
+
+/** Those of the last start, unless somebody else has taken one meanwhile. */
+async function placesOf(file: string, nodes: number): Promise<Place[]> {
+  const known = await readFile(file, 'utf8').then(text => JSON.parse(text) as Place[], () => [])
+  const places = known.length === nodes && (await Promise.all(known.flatMap(one => [one.client, one.route]).map(isFree))).every(free => free) ? known : await freePlaces(nodes)
+  await writeFile(file, JSON.stringify(places), { mode: 0o600 })
+  return places
+}
+
+async function freePlaces(nodes: number): Promise<Place[]> {
+  const probes = await Promise.all(Array.from({ length: nodes * 2 }, () => probe(0)))
+  const ports = probes.map(one => (one!.address() as net.AddressInfo).port)
+  await Promise.all(probes.map(one => new Promise(resolve => one!.close(resolve))))
+  return Array.from({ length: nodes }, (_, index) => ({ client: ports[index * 2]!, route: ports[index * 2 + 1]! }))
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = await probe(port)
+  await new Promise(resolve => server ? server.close(resolve) : resolve(null))
+  return server !== null
+}
+
+/** Null when the port is taken. */
+const probe = (port: number): Promise<net.Server | null> => new Promise(resolve => {
+  const server = net.createServer().once('error', () => resolve(null))
+  server.listen(port, host, () => resolve(server))
+})
