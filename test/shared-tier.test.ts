@@ -13,7 +13,7 @@ import type { Broadcast } from '../src/ports/broadcast.ts'
 import type { Position } from '../src/ports/database.ts'
 import { Invalidation } from '../src/runtime/invalidation.ts'
 import { QueryCache } from '../src/runtime/query-cache.ts'
-import type { LivingToken, Session } from '../src/runtime/session.ts'
+import type { LivingToken, Reading, Session } from '../src/runtime/session.ts'
 import { SharedTier } from '../src/runtime/shared-tier.ts'
 import type { SharedTierOptions } from '../src/runtime/shared-tier.ts'
 import type { Span } from '../src/runtime/span.ts'
@@ -34,6 +34,9 @@ class Source {
   position = 1n
   delayMs = 0
   fails = false
+  /** How often it was said that what is read from now on must be new, and how often before the last reading. */
+  forgotten = 0
+  forgottenBefore = 0
   async read(): Promise<unknown> {
     this.reads++
     if (this.fails) throw new Error('it fails')
@@ -44,7 +47,11 @@ class Source {
 }
 
 const at = (lsn: bigint): Position => ({ shard: 0, timeline: 1, lsn })
-const sessionOf = (source: Source): Session => ({ floor: () => [at(source.position)] }) as unknown as Session
+const sessionOf = (source: Source): Session => ({ floor: () => [at(source.position)], forget: () => { source.forgotten++ } }) as unknown as Session
+const readingOf = (source: Source): Reading => {
+  source.forgottenBefore = source.forgotten
+  return { reader: { shows: null }, isOneOfSeveral: false } as unknown as Reading
+}
 const sessionThatSaw = (lsn: bigint): LivingToken => ({ text: `saw ${lsn}`, token: { epoch: 0, wroteAtMs: Date.now(), positions: [at(lsn)] } })
 
 async function processOn(t: { after(close: () => unknown): void }, namespace: string, broadcast: Broadcast, source: Source, more: Partial<SharedTierOptions> & { readonly callMs?: number } = {}) {
@@ -58,7 +65,7 @@ async function processOn(t: { after(close: () => unknown): void }, namespace: st
   const queries = new QueryCache({ cache, shared: tier, session: sessionOf(source), invalidation, log: silentLogger })
   const ask = async (key = 'question', session: LivingToken | null = null, freshMs = 60_000): Promise<number> => {
     const span = { trace: { isRecording: false } } as unknown as Span
-    const kept = await queries.answer({ key, freshness: { freshMs, staleMs: 60_000 } as never, reads: [], session, meter: null, span, reading: () => ({ reader: { shows: null }, isOneOfSeveral: false }) as never, read: () => source.read(), tags: () => ['tag'] })
+    const kept = await queries.answer({ key, freshness: { freshMs, staleMs: 60_000 } as never, reads: [], session, meter: null, span, reading: () => readingOf(source), read: () => source.read(), tags: () => ['tag'] })
     return (JSON.parse(kept.value.toString()) as { value: number }).value
   }
   const write = async () => { source.value++; source.position += 10n; await invalidation.spread(['tag'], [`message ${source.value}`]) }
@@ -161,4 +168,18 @@ test('who starts while Redis is away uses nothing of what it had', options, asyn
   source.value = 5
   while (!await late.tier.settle()) await sleep(10)
   assert.equal(await late.ask(), 5)
+})
+
+test('what is read once the second tier has forgotten must be new, though the broadcast has not been heard', options, async t => {
+  const [source, namespace] = [new Source(), redis.namespace()]
+  const [here, there] = [openMemoryBroadcast(), openMemoryBroadcast()]
+  await Promise.all([here.open(), there.open()])
+  const [one, other] = [await processOn(t, namespace, here, source), await processOn(t, namespace, there, source)]
+  await one.ask()
+  const before = source.forgotten
+  await one.ask('another')
+  assert.equal(source.forgottenBefore, before)
+  await other.write()
+  await one.ask('a third')
+  assert.ok(source.forgottenBefore > before)
 })

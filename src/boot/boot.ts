@@ -137,7 +137,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
     await engine.open()
     closers.add(() => engine.close())
   }
-  const session = new Session({ database, bus, tokens: tokenCodec(options.secret), awaitsReplicas: options.awaitsReplicas, sharesCache: sharedCache !== null })
+  const session = new Session({ database, bus, tokens: tokenCodec(options.secret), awaitsReplicas: options.awaitsReplicas })
   const shared = sharedCache && new SharedTier({ shared: sharedCache, log, leases: options.cacheLeases })
   if (shared) closers.add(every(1_000, async () => { await shared.settle() }))
   const invalidation = cache && new Invalidation({ cache, shared, broadcast, log, onForget: () => session.forget() })

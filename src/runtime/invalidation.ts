@@ -85,7 +85,8 @@ export class Invalidation {
 
   /** Resolves when this process has forgotten and the engine has the tags for the others. Never rejects: what has committed has committed, and the outbox repeats it. */
   async spread(tags: readonly string[], messageIds: readonly string[]): Promise<void> {
-    const { log } = this.#options
+    const { log, onForget } = this.#options
+    onForget?.()
     const isTold = await this.#forget(tags)
     // Without the names of the messages, the outbox says it again.
     await this.#outgoing.add(isTold ? [...tags.map(tag => tagMark + tag), ...messageIds.map(id => messageMark + id)] : tags.map(tag => untoldMark + tag))
@@ -94,8 +95,7 @@ export class Invalidation {
 
   /** The shared one first: else what is taken from it meanwhile would stay here. */
   async #forget(tags: readonly string[]): Promise<boolean> {
-    const { cache, shared, onForget } = this.#options
-    onForget?.()
+    const { cache, shared } = this.#options
     const isTold = !shared || await shared.forget(tags)
     await cache.invalidate(tags)
     return isTold

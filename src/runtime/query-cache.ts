@@ -76,6 +76,8 @@ export class QueryCache {
   readonly #ceilings = new WeakMap<Kept, Promise<Position>>()
   /** Where answers were read that a replica gave. */
   readonly #readings = new WeakMap<Kept, Reading>()
+  /** The generation of the shared tier that what is read here shows. */
+  #sharedGeneration = 0
 
   constructor(options: QueryCacheOptions) {
     this.#options = options
@@ -130,22 +132,23 @@ export class QueryCache {
       span.cache = 'wait'
       if (!isRefresh) meter?.cache?.coalesced.add()
       if (span.trace.isRecording) span.links = [running.span.traceparent]
-      // What others have kept may be older than the read that was expected.
+      // What comes may be older than was expected: kept by others, or read elsewhere.
       return this.#options.shared ? running.result.then(kept => this.#shows(kept.note, session) ? kept : this.#read(question, isRefresh)) : running.result
     }
-    // Beside a cache that others fill it is chosen when nothing is found there, and whoever joined looks again at what came.
     const reading = this.#options.shared ? null : question.reading()
     // Where it is read is not known yet: nobody else can know what it will show.
     const positions = reading instanceof Promise ? [] : this.#options.session.floor(reads, reading?.reader ?? { shows: null })
-    const result = this.#find(question, reading, positions, isRefresh).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
+    const result = (reading === null ? this.#find(question, isRefresh) : this.#readHere(question, reading, positions, isRefresh)).finally(() => { if (this.#flights.get(key)?.result === result) this.#flights.delete(key) })
     this.#flights.set(key, { result, positions, readFor: session?.text ?? null, span })
     return result
   }
 
-  async #find(question: Question, chosen: Reading | Promise<Reading> | null, positions: readonly Position[], isRefresh: boolean): Promise<Kept> {
-    const { cache, shared, invalidation } = this.#options
+  /** In the shared tier, or else read. */
+  async #find(question: Question, isRefresh: boolean): Promise<Kept> {
+    const { cache, invalidation } = this.#options
+    const shared = this.#options.shared!
     const { key, session, span, meter } = question
-    if (shared && invalidation.isCoherent) {
+    if (invalidation.isCoherent) {
       let generation = cache.begin()
       const begin = () => { generation = cache.begin() }
       const found = await shared.find({ key, begin, waits: session === null, suits: note => this.#shows(note, session) })
@@ -157,20 +160,28 @@ export class QueryCache {
         return found
       }
     }
-    if (!isRefresh) {
-      span.cache = 'miss'
-      meter?.cache?.miss.add()
-    }
-    return this.#readAndKeep(question, chosen, positions, isRefresh).catch((error: unknown) => { shared?.leave(key); throw error })
+    // The shared tier may have been told to forget what this process will hear of only later: a replica must have that too.
+    const sharedGeneration = shared.begin()
+    if (sharedGeneration !== this.#sharedGeneration) this.#options.session.forget()
+    this.#sharedGeneration = sharedGeneration
+    const reading = question.reading()
+    const positions = reading instanceof Promise ? [] : this.#options.session.floor(question.reads, reading.reader)
+    return this.#readHere(question, reading, positions, isRefresh, sharedGeneration).catch((error: unknown) => { shared.leave(key); throw error })
   }
 
-  async #readAndKeep(question: Question, chosen: Reading | Promise<Reading> | null, known: readonly Position[], isRefresh: boolean): Promise<Kept> {
+  #readHere(question: Question, reading: Reading | Promise<Reading>, positions: readonly Position[], isRefresh: boolean, sharedGeneration = 0): Promise<Kept> {
+    if (!isRefresh) {
+      question.span.cache = 'miss'
+      question.meter?.cache?.miss.add()
+    }
+    return this.#readAndKeep(question, reading, positions, isRefresh, sharedGeneration)
+  }
+
+  async #readAndKeep(question: Question, chosen: Reading | Promise<Reading>, known: readonly Position[], isRefresh: boolean, sharedGeneration: number): Promise<Kept> {
     const { cache, shared, invalidation } = this.#options
     const { key, freshness, session } = question
     const generation = cache.begin()
-    const sharedGeneration = shared?.begin() ?? 0
-    const choice = chosen ?? question.reading()
-    const reading = choice instanceof Promise ? await choice : choice
+    const reading = chosen instanceof Promise ? await chosen : chosen
     const positions = chosen === reading ? known : this.#options.session.floor(question.reads, reading.reader)
     const outcome = await question.read(isRefresh, reading).then(output => ({ output }), (error: unknown) => ({ refusal: missing(error) }))
     const refusal = 'refusal' in outcome
@@ -182,13 +193,13 @@ export class QueryCache {
       etag: `"${hash('sha1', value, 'base64url')}"`, tags: question.tags(refusal ? null : outcome.output),
     }
     // Kept also when nobody was heard meanwhile? No: what was missed would never be forgotten.
-    const kept = { key, value, note }
-    if (reading.isOneOfSeveral) this.#readings.set(kept, reading)
     if (invalidation.isCoherent && ttlMs > 0) {
-      const entry = { ...kept, ttlMs: ttlMs + (refusal ? 0 : freshness.staleMs ?? 0) }
+      const entry = { key, value, note, ttlMs: ttlMs + (refusal ? 0 : freshness.staleMs ?? 0) }
       shared?.keep({ ...entry, generation: sharedGeneration })
       await cache.set({ ...entry, generation })
     } else shared?.leave(key)
+    const kept = { key, value, note }
+    if (reading.isOneOfSeveral) this.#readings.set(kept, reading)
     return kept
   }
 }

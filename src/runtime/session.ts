@@ -20,8 +20,6 @@ export interface SessionOptions {
   readonly tokens: TokenCodec
   /** False is the negative control of the consistency test: any replica is read, whatever the session has seen. */
   readonly awaitsReplicas?: boolean
-  /** What is kept here others find, who may have been told to forget it when this process had not heard of it yet: it is read as if it had. */
-  readonly sharesCache?: boolean
 }
 
 /** A token that still counts, as it came and as it was read. */
@@ -125,7 +123,7 @@ export class Session {
     if (!(reader instanceof Promise) && reader.shows === null) return new Reading(reader, this)
     this.#usesReplicas = true
     if (!(reader instanceof Promise) && reader.server === primaryServer) return new Reading(reader, this)
-    const isUncovered = isKept && (this.#options.sharesCache === true || this.#forgotten > (this.#covered?.forgotten ?? 0))
+    const isUncovered = isKept && this.#forgotten > (this.#covered?.forgotten ?? 0)
     if (awaits && (isUncovered || (session !== null && reads.length > 0))) return this.#informed(service, options, after)
     return reader instanceof Promise ? reader.then(one => new Reading(one, this)) : new Reading(reader, this)
   }
