@@ -21,7 +21,7 @@ const soaked = [
   'test/alerts/burn-rate.test.ts',
   'test/cli/package.test.ts',
   'test/consistency/*.test.ts',
-  'test/crash/*.test.ts',
+  'test/crash/*.test.ts', 'test/drivers/nats.test.ts',
   'test/hostile.test.ts',
   'test/overload/*.test.ts',
   'test/processes/shared-cache.test.ts',
