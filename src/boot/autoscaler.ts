@@ -6,14 +6,18 @@
  */
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import type { Closers } from '../base/lifecycle.ts'
 import type { Logger } from '../base/log.ts'
+import type { MetricReading, NumberSample } from '../base/metric-registry.ts'
+import type { MetricName } from '../base/metric-table.ts'
 import { every, monotonicMs, now } from '../base/time.ts'
-import type { ProcessAnswer } from '../ports/orchestrator.ts'
+import type { Orchestrator, ProcessAnswer } from '../ports/orchestrator.ts'
 import type { ForecastState } from '../scaling/forecast.ts'
 import { ScalingPolicy } from '../scaling/policy.ts'
 import type { Wish } from '../scaling/policy.ts'
-import type { PlannedProcess } from '../topology/plan.ts'
+import type { Plan, PlannedProcess } from '../topology/plan.ts'
 import { DemandMeter } from './demand.ts'
+import type { EngineMetrics } from './engine-metrics.ts'
 
 export interface AutoscalerOptions {
   /** Those that are scaled. */
@@ -103,6 +107,29 @@ export class Autoscaler {
     await writeFile(`${fileOf(dataFolder)}.new`, JSON.stringify(memory))
     await rename(`${fileOf(dataFolder)}.new`, fileOf(dataFolder))
   }
+}
+
+export interface AutoscalerStart extends Pick<AutoscalerOptions, 'dataFolder' | 'log' | 'countOf' | 'scale'> {
+  readonly plan: Plan
+  readonly orchestrator: Orchestrator
+  readonly measured: EngineMetrics
+}
+
+/** Null when nothing is scaled. TENFOLD_SCALING_SPEED lets its time run faster, for rehearsals. */
+export async function startAutoscaler({ plan, orchestrator, measured, ...options }: AutoscalerStart, closers: Closers): Promise<Autoscaler | null> {
+  const processes = plan.processes.filter(one => one.scale)
+  if (processes.length === 0) return null
+  const autoscaler = new Autoscaler({ ...options, processes, speed: Number(process.env.TENFOLD_SCALING_SPEED ?? 1), ask: () => orchestrator.ask('metrics'), backlog: async () => backlogIn(await measured.read()) })
+  await autoscaler.start()
+  closers.add(() => autoscaler.stop())
+  return autoscaler
+}
+
+/** An event waits for each of its consumers, and for each it is work. */
+function backlogIn(readings: readonly MetricReading[]): number {
+  const waits = (name: MetricName, isCounted = (_: NumberSample) => true) => (readings.find(one => one.name === name)?.samples ?? [])
+    .reduce((sum, sample) => 'value' in sample && isCounted(sample) ? sum + sample.value : sum, 0)
+  return waits('tenfold_bus_waiting') + waits('tenfold_queue_jobs', ({ labels }) => labels.state === 'waiting')
 }
 
 const fileOf = (dataFolder: string): string => path.join(dataFolder, 'autoscaler.json')

@@ -13,25 +13,24 @@ import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { MetricRegistry } from '../base/metric-registry.ts'
 import { randomHex } from '../base/random.ts'
-import { openPostgresMeasurements } from '../drivers/postgres/measurements.ts'
 import { dataFolderLock } from '../drivers/process/data-folder.ts'
 import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
-import { openRedisMeasurements } from '../drivers/redis/measurements.ts'
 import { Spares } from '../drivers/process/spare.ts'
 import type { Standby } from '../drivers/process/spare.ts'
-import type { Measurements } from '../ports/measurements.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
-import { processCountOf } from '../topology/plan.ts'
-import type { Plan } from '../topology/plan.ts'
+import { firstProcessCountOf } from '../topology/plan.ts'
+import type { Plan, PlannedProcess } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
+import { Autoscaler, startAutoscaler } from './autoscaler.ts'
 import { startBalancer } from './balancer.ts'
-import { brokerMeasurements, startBroker } from './broker.ts'
+import { startBroker } from './broker.ts'
 import { startCdn } from './cdn.ts'
 import { databaseOf } from './database.ts'
 import { engineMetrics } from './engine-metrics.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
 import type { LogBook } from './log-book.ts'
 import { learnFrom } from './planner.ts'
+import { measurementsOf } from './measured-engines.ts'
 import { measureProcess } from './process-metrics.ts'
 import { startRedis } from './redis.ts'
 
@@ -81,6 +80,8 @@ export interface Deployment {
   /** What the supervisor measures of itself; null when nothing is measured. */
   readonly metrics: MetricRegistry | null
   readonly engineMetrics: EngineMetrics
+  /** Null when the topology scales nothing. */
+  readonly autoscaler: Autoscaler | null
   /** The log of all processes; null where nobody keeps one. */
   readonly book: LogBook | null
   /** Whoever shows it may change the deployment: see adminTokenOf. */
@@ -113,7 +114,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   // The processes of the topology load while Postgres starts; the first tells what the others are for.
   const learning = learnFrom(spares.start('application'), options.appFile)
   const topology = await learning.topology
-  for (let index = 1; index < processCountOf(topology, availableParallelism()); index++) spares.start('application')
+  for (let index = 1; index < firstProcessCountOf(topology, availableParallelism()); index++) spares.start('application')
   const secretRead = secretOf(options.dataFolder)
   const brokerStarted = secretRead.then(secret => startBroker(topology.ports.broker, { ...options, secret: Buffer.from(secret, 'hex') }, closers))
   const parts = [learning.plan, databaseOf(topology, options, closers), secretRead, brokerStarted] as const
@@ -128,14 +129,12 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   if (balancer) closers.add(() => balancer.close(limits.drainMs))
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
   if (metrics) closers.add(measureProcess(metrics))
-  const measured: Record<string, Measurements> = { postgres: openPostgresMeasurements({ url: databaseUrl, jobs: topology.ports.queue.driver === 'postgres' }) }
-  for (const [name, url] of Object.entries(redisUrls)) measured[name] = openRedisMeasurements({ url, server: name, log: options.log })
-  const broker = brokerMeasurements(topology.ports, brokerUrl, Buffer.from(secret, 'hex'), options.log)
-  if (broker) measured.nats = broker
-  for (const one of Object.values(measured)) closers.add(() => one.close())
+  const measured = engineMetrics(measurementsOf(topology.ports, { databaseUrl, redisUrls, brokerUrl, secret: Buffer.from(secret, 'hex'), log: options.log }, closers), options.log)
   let generation = 1
+  const counts = new Map(Object.entries(await Autoscaler.counts(options.dataFolder)))
+  const countOf = ({ name, replicas, scale }: PlannedProcess): number => scale ? Math.min(scale.max, Math.max(scale.min, counts.get(name) ?? replicas)) : replicas
   const apply = () => orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
-    name: process.name, replicas: process.replicas,
+    name: process.name, replicas: countOf(process),
     command: [processFile],
     ...process.does === 'background' ? {} : balancer ? { isBalanced: true } : { listen: { host: options.host, port } },
     env: {
@@ -147,9 +146,14 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   await apply()
   if (options.standby) spares.keep(standbys[options.standby])
   const cdnUrl = await startCdn(topology.ports.cdn, { plan, secret: Buffer.from(secret, 'hex'), origin: { host: options.host, port }, dataFolder: options.dataFolder, log: options.log }, closers)
+  const autoscaler = await startAutoscaler({
+    plan, dataFolder: options.dataFolder, log: options.log, orchestrator, measured,
+    countOf: name => countOf(plan.processes.find(one => one.name === name)!),
+    scale: async (name, count) => { counts.set(name, count); await apply() },
+  }, closers)
   let stopping: Promise<void> | undefined
   return {
-    plan, topology, source: options, databaseUrl, brokerUrl, secret: Buffer.from(secret, 'hex'), orchestrator, book: book ?? null, metrics, engineMetrics: engineMetrics(measured, options.log), url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
+    plan, topology, source: options, databaseUrl, brokerUrl, secret: Buffer.from(secret, 'hex'), orchestrator, book: book ?? null, metrics, engineMetrics: measured, autoscaler, url: `http://${options.host}:${port}`, cdnUrl, adminToken: adminTokenOf(secret),
     // A spec with another generation is a changed one, which the orchestrator rolls.
     restart: async () => {
       generation++
