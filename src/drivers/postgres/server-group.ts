@@ -243,10 +243,12 @@ class Group implements PostgresGroup {
     const guard: Guard = { count: Math.min(this.#options.synchronous, alive.length), names: this.#options.synchronous === 0 ? [] : alive.map(member => member.name) }
     this.state = { epoch: this.state.epoch + 1, primary: next.index }
     await writeGroupState(this.#options.dataFolder, this.state)
-    await next.promote(guard, this.members.filter(member => member !== next).map(member => member.name))
-    this.#guard = guard
     const primary = next.addressWith(this.#password)
-    await Promise.allSettled(alive.map(member => member.take({ is: 'replica', name: member.name, of: primary })))
+    // The others turn to it meanwhile, so that its first commit is confirmed at once.
+    const turning = alive.map(member => member.take({ is: 'replica', name: member.name, of: primary }))
+    await Promise.allSettled([next.promote(guard, this.members.filter(member => member !== next).map(member => member.name)), ...turning])
+      .then(([promotion]) => { if (promotion!.status === 'rejected') throw promotion!.reason })
+    this.#guard = guard
     const withoutMs = monotonicMs() - sinceMs
     this.#options.log.warn({ epoch: this.state.epoch, old: old.port, port: next.port, ms: Math.round(withoutMs) }, 'the primary had died; a replica has been promoted')
     for (const callback of this.#callbacks) callback(this.state, withoutMs)
