@@ -20,6 +20,7 @@ export const engines = {
   redis: { needs: ['redis-server'], packages: ['redis-server'] },
   prometheus: { needs: ['prometheus', 'promtool'], packages: ['prometheus'] },
   alertmanager: { needs: ['amtool'], packages: ['prometheus-alertmanager'] },
+  strace: { needs: ['strace'], packages: ['strace'] },
   chromium: { needs: ['chromium'], packages: ['chromium'] },
 } as const satisfies Readonly<Record<string, Engine>>
 

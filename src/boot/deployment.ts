@@ -30,6 +30,7 @@ import { databaseOf } from './database.ts'
 import { engineMetrics } from './engine-metrics.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
 import type { LogBook } from './log-book.ts'
+import { measureMachine } from './machine-metrics.ts'
 import { learnFrom } from './planner.ts'
 import { measureProcess } from './process-metrics.ts'
 import { startRedis } from './redis.ts'
@@ -120,7 +121,10 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   closers.add(() => orchestrator.stop(limits.drainMs))
   if (balancer) closers.add(() => balancer.close(limits.drainMs))
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
-  if (metrics) closers.add(measureProcess(metrics))
+  if (metrics) {
+    closers.add(measureProcess(metrics))
+    measureMachine(metrics)
+  }
   const measured: Record<string, Measurements> = { postgres: openPostgresMeasurements({ url: databaseUrl }) }
   for (const [name, url] of Object.entries(redisUrls)) measured[name] = openRedisMeasurements({ url, server: name, log: options.log })
   for (const one of Object.values(measured)) closers.add(() => one.close())
