@@ -23,6 +23,7 @@ const soaked = [
   'test/consistency/*.test.ts',
   'test/crash/*.test.ts', 'test/drivers/nats.test.ts',
   'test/hostile.test.ts',
+  'test/insight/scenarios.test.ts',
   'test/overload/*.test.ts',
   'test/processes/shared-cache.test.ts',
   'test/replicas/*.test.ts',
@@ -44,7 +45,7 @@ function run(command: string, argv: readonly string[]): void {
 const missing = installEngines()
 if (missing.length > 0) process.stderr.write(`Tests that need ${missing.join(', ')} are left out; as root they would be installed.\n`)
 if (chosen.length === 0) for (const project of ['.', 'console']) run(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project])
-const measuring = isSoak ? files.filter(file => file.startsWith('test/overload/')) : []
+const measuring = isSoak ? files.filter(file => file.startsWith('test/overload/') || file === 'test/insight/scenarios.test.ts') : []
 const others = files.filter(file => !measuring.includes(file))
 if (others.length > 0) run(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...others])
 if (measuring.length > 0) run(process.execPath, ['--test', '--test-concurrency=1', '--test-reporter=spec', ...measuring])

@@ -51,7 +51,7 @@ async function plantedCopy(): Promise<{ appFile: string; remove(): Promise<void>
 
 async function command(deployment: TestDeployment, name: string, appFile: string, ...more: string[]): Promise<string> {
   const env = { ...process.env, TENFOLD_DATA: deployment.dataFolder, ADMIN_PORT: new URL(deployment.adminUrl).port, LOG_LEVEL: 'warn' }
-  return promisify(execFile)(process.execPath, ['src/cli/main.ts', name, '--app', appFile, ...more], { cwd: root, env })
+  return promisify(execFile)(process.execPath, ['src/cli/main.ts', name, '--app', appFile, '--for', '100ms', ...more], { cwd: root, env })
     // Findings end with 1 as well; what went wrong otherwise says so on standard error.
     .catch((error: Error & { stdout: string; stderr: string }) => { if (error.stderr) throw error; return error })
     .then(({ stdout }) => stdout)
@@ -99,7 +99,23 @@ test('advice on Conduit', async t => {
     const { findings, notes } = await adviceOn(deployment, conduitFile)
     assert.deepEqual(findings, [])
     assert.doesNotMatch(notes.join('\n'), /statements of intents|admin port/)
-    assert.match(await command(deployment, 'advise', conduitFile), /^nothing to mend/)
+    const text = await command(deployment, 'advise', conduitFile)
+    assert.match(text, /^nothing to mend/m)
+    assert.match(text, /^binds: unexplained: too few requests: \d+ in 0\.\d s/m)
+    assert.match(await command(deployment, 'advise', conduitFile, '--ledger'), /^no step has been proposed yet/)
+  })
+
+  await t.test('a load run is recorded with evidence, and advised on when it is over', async () => {
+    const env = { ...process.env, PORT: new URL(deployment.url).port, TENFOLD_DATA: dataFolder, ADMIN_PORT: new URL(deployment.adminUrl).port, LOG_LEVEL: 'warn' }
+    const { stdout } = await promisify(execFile)(process.execPath, ['src/cli/main.ts', 'load', '--app', conduitFile, '--users', '2', '--think', '0.01', '--mix', 'reader=1', '--for', '4s', '--json'], { cwd: root, env })
+    const run = JSON.parse(stdout) as { evidence: { seconds: number; application: string; activity: { samples: number } } }
+    assert.ok(run.evidence.seconds >= 4 && run.evidence.application === 'conduit' && run.evidence.activity.samples > 0)
+    const file = path.join(dataFolder, 'run.json')
+    await writeFile(file, stdout)
+    const { diagnosis, evidence } = JSON.parse(await command(deployment, 'advise', conduitFile, '--json', '--load', file)) as { diagnosis: { verdict: string; little: { counted: number } }; evidence: { generator: { inFlight: number } | null } }
+    assert.ok(diagnosis.little.counted > 0 && evidence.generator !== null, JSON.stringify(diagnosis))
+    await writeFile(file, JSON.stringify({ ...JSON.parse(stdout) as object, evidence: null }))
+    await assert.rejects(command(deployment, 'advise', conduitFile, '--load', file), /has no evidence: run 'tenfold load --json' with ADMIN_PORT/)
   })
 
   const copy = await plantedCopy()

@@ -1,17 +1,21 @@
 /** Advice: what is worth mending, by what it is known, and the command or migration that mends it. */
 import type { Advice, Finding } from '../../src/insight/finding.ts'
+import { BindingCard } from './binding-panel.tsx'
 import { Empty, Loaded } from './notice.tsx'
 import { Badge, Code, Panel } from './panel.tsx'
 import { useResource } from './resource.ts'
 import { addressOf } from './route.ts'
+import type { Binding } from './shapes.ts'
 
 export function AdvicePage() {
-  const advice = useResource<Advice & { command: string }>('/advice')
+  const advice = useResource<Advice & Binding & { command: string }>('/advice')
   return (
     <>
-      <Panel title="What is worth mending" note="from statements, plans, indexes and tables" actions={<button type="button" disabled={advice.loading} onClick={advice.reload}>Look again</button>}>
-        <Loaded of={advice} what="advice (the database is looked at)">{({ findings, notes, command }) => (
+      <Panel title="What binds, and what is worth mending" note="from requests of a few seconds, and from statements, plans, indexes and tables" actions={<button type="button" disabled={advice.loading} onClick={advice.reload}>Look again</button>}>
+        <Loaded of={advice} what="advice (requests are watched for a few seconds)">{({ findings, notes, command, diagnosis, proposal }) => (
           <>
+            <div className="findings"><BindingCard diagnosis={diagnosis} proposal={proposal} /></div>
+            <h3>The database</h3>
             {findings.length === 0 && <Empty>Nothing: what was observed needs no mending.</Empty>}
             <ol className="findings">{findings.map((finding, index) => <li key={index}><FindingCard finding={finding} command={command} /></li>)}</ol>
             {notes.length > 0 && <div className="notes"><h3>Not looked at</h3><ul>{notes.map(note => <li key={note}>{note}</li>)}</ul></div>}

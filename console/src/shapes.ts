@@ -102,3 +102,13 @@ export interface LoadRun {
   } | null
   readonly error: string | null
 }
+
+export interface Binding {
+  readonly diagnosis: {
+    readonly verdict: string
+    readonly summary: string
+    readonly evidence: readonly string[]
+    readonly runnersUp: readonly { readonly resource: string; readonly at: string; readonly msPerRequest: number; readonly why: string }[]
+  }
+  readonly proposal: { readonly kind: string; readonly text: string; readonly why: readonly string[]; readonly command: string | null; readonly gain: readonly [least: number, most: number] }
+}

@@ -1,26 +1,31 @@
-/** Advice on the database, as `tenfold advise` gives it, made in a process of its own: it imports the application, and ends. */
+/** Advice, as `tenfold advise` gives it: a look at what runs, and at the database, made in a process of its own: it imports the application, and ends. */
 import { fork } from 'node:child_process'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fault } from '../base/errors.ts'
 import { after } from '../base/time.ts'
 import type { Deployment } from '../boot/deployment.ts'
+import { nextTopologyOf } from '../boot/topology-folder.ts'
+import { configuredOf } from '../insight/binding/configured.ts'
 import type { AdviceQuestion, AdviceAnswer } from './adviser.ts'
+import type { EvidenceDesk } from './evidence.ts'
 import type { AdminRoute } from './route.ts'
 import { statisticsOf } from './status.ts'
 
 const adviserFile = fileURLToPath(new URL(`./adviser${path.extname(fileURLToPath(import.meta.url))}`, import.meta.url))
 const adviceMs = 60_000
 
-export function adviceRoutes(deployment: Deployment): AdminRoute[] {
+export function adviceRoutes(deployment: Deployment, evidence: EvidenceDesk): AdminRoute[] {
   // Two who ask at once get one answer.
   let running: Promise<unknown> | undefined
-  return [{ method: 'GET', path: '/advice', answer: () => running ??= ask(deployment).finally(() => { running = undefined }) }]
+  return [{ method: 'GET', path: '/advice', answer: () => running ??= ask(deployment, evidence).finally(() => { running = undefined }) }]
 }
 
-async function ask(deployment: Deployment) {
-  const { source: { appFile, topologyFile }, databaseUrl } = deployment
-  const question: AdviceQuestion = { appFile, topologyFile, databaseUrl, counts: await statisticsOf(deployment) }
+async function ask(deployment: Deployment, desk: EvidenceDesk) {
+  const { source: { appFile, topologyFile }, databaseUrl, plan, topology } = deployment
+  const evidence = await desk.watch()
+  const configured = configuredOf(plan, topology, await nextTopologyOf(topologyFile))
+  const question: AdviceQuestion = { appFile, topologyFile, databaseUrl, counts: await statisticsOf(deployment), evidence, configured }
   const child = fork(adviserFile, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const cancel = after(adviceMs, () => child.kill('SIGKILL'))
   try {

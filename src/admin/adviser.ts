@@ -6,6 +6,10 @@ import { loadApplication, loadTopology } from '../boot/load.ts'
 import { readMigrations } from '../boot/migrations.ts'
 import { inspectionOf } from '../boot/registry.ts'
 import { advise } from '../insight/advice.ts'
+import { bindingOf } from '../insight/binding/binding.ts'
+import type { Binding } from '../insight/binding/binding.ts'
+import type { Evidence } from '../insight/binding/evidence.ts'
+import type { Configured } from '../insight/binding/configured.ts'
 import { gather } from '../insight/facts.ts'
 import type { Advice } from '../insight/finding.ts'
 import type { IntentCount } from '../runtime/statistics.ts'
@@ -15,11 +19,13 @@ export interface AdviceQuestion {
   readonly topologyFile: string
   readonly databaseUrl: string
   readonly counts: readonly IntentCount[]
+  readonly evidence: Evidence
+  readonly configured: Configured
 }
 
-export type AdviceAnswer = Advice | { readonly code: ErrorCode; readonly message: string }
+export type AdviceAnswer = Advice & Binding | { readonly code: ErrorCode; readonly message: string }
 
-async function answer({ appFile, topologyFile, databaseUrl, counts }: AdviceQuestion): Promise<AdviceAnswer> {
+async function answer({ appFile, topologyFile, databaseUrl, counts, evidence, configured }: AdviceQuestion): Promise<AdviceAnswer> {
   const closers = new Closers()
   try {
     const app = await loadApplication(appFile)
@@ -28,7 +34,8 @@ async function answer({ appFile, topologyFile, databaseUrl, counts }: AdviceQues
     closers.add(() => inspection.close())
     await inspection.open()
     const migrations = Object.fromEntries((await readMigrations(app)).map(one => [one.service, one.migrations.length]))
-    return advise(await gather(inspection, counts, migrations))
+    const advice = advise(await gather(inspection, counts, migrations))
+    return { ...advice, ...bindingOf(evidence, advice.findings, configured) }
   } catch (error) {
     if (!isTenfoldError(error)) throw error
     return { code: error.code, message: error.message }

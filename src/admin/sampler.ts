@@ -1,82 +1,12 @@
 /** Makes samples of metrics: what has happened between two readings, per second, and between the last and one ten seconds ago, by intent. */
-import { mergeBuckets, quantileOf } from '../base/histogram.ts'
-import type { NativeBuckets } from '../base/histogram.ts'
-import type { HistogramSample, NumberSample } from '../base/metric-registry.ts'
+import { MetricWindow, Reading } from '../base/metric-window.ts'
+import type { Labels } from '../base/metric-window.ts'
 import type { MetricName } from '../base/metric-table.ts'
 import { monotonicMs, now } from '../base/time.ts'
 import type { Deployment } from '../boot/deployment.ts'
 import { metricFamilies } from './metrics.ts'
 import { pressureOf } from './pressure.ts'
 import type { ConsumerSample, HttpSample, IntentSample, PostgresSample, ProcessSample, ProcessUse, QueueSample, Sample } from './sample.ts'
-
-type AnySample = NumberSample | HistogramSample
-type Labels = Readonly<Record<string, string>>
-
-/** All that was told at one moment. */
-export class Reading {
-  readonly atMs: number
-  readonly #samples: ReadonlyMap<string, readonly AnySample[]>
-
-  constructor(atMs: number, families: readonly { readonly name: string; readonly samples: readonly AnySample[] }[]) {
-    this.atMs = atMs
-    this.#samples = new Map(families.map(one => [one.name, one.samples]))
-  }
-
-  of(name: MetricName, labels: Labels = {}): readonly AnySample[] {
-    const wanted = Object.entries(labels)
-    return (this.#samples.get(name) ?? []).filter(one => wanted.every(([label, value]) => one.labels[label] === value))
-  }
-
-  /** Null when nobody tells it. */
-  sum(name: MetricName, labels: Labels = {}): number | null {
-    const found = this.of(name, labels)
-    return found.length === 0 ? null : found.reduce((sum, one) => sum + ('value' in one ? one.value : one.count), 0)
-  }
-
-  values(name: MetricName, label: string): string[] { return [...new Set(this.of(name).map(one => one.labels[label]!))] }
-}
-
-/** What has happened from one reading to another. A counter that went back began anew with its process. */
-export class Span {
-  readonly before: Reading
-  readonly after: Reading
-  readonly seconds: number
-
-  constructor(before: Reading, after: Reading) {
-    this.before = before
-    this.after = after
-    this.seconds = Math.max(0.001, (after.atMs - before.atMs) / 1_000)
-  }
-
-  count(name: MetricName, labels: Labels = {}): number {
-    const earlier = new Map(this.before.of(name, labels).map(one => [keyOf(one.labels), countOf(one)]))
-    return this.after.of(name, labels).reduce((sum, one) => {
-      const [then, value] = [earlier.get(keyOf(one.labels)) ?? 0, countOf(one)]
-      return sum + (value < then ? value : value - then)
-    }, 0)
-  }
-
-  rate(name: MetricName, labels: Labels = {}): number { return this.count(name, labels) / this.seconds }
-
-  buckets(name: MetricName, labels: Labels = {}): NativeBuckets {
-    const earlier = new Map(this.before.of(name, labels).map(one => [keyOf(one.labels), one]))
-    return mergeBuckets(this.after.of(name, labels).map(one => 'native' in one ? bucketsSince(one, earlier.get(keyOf(one.labels))) : []))
-  }
-
-  quantileMs(name: MetricName, share: number, labels: Labels = {}): number | null {
-    const seconds = quantileOf(this.buckets(name, labels), share)
-    return seconds === null ? null : seconds * 1_000
-  }
-}
-
-const keyOf = (labels: Labels): string => Object.entries(labels).sort(([a], [b]) => a < b ? -1 : 1).join(';')
-const countOf = (sample: AnySample): number => 'value' in sample ? sample.value : sample.count
-
-function bucketsSince(now: HistogramSample, before: AnySample | undefined): NativeBuckets {
-  if (!before || !('native' in before) || before.count > now.count) return now.native
-  const earlier = new Map(before.native)
-  return now.native.map(([index, count]) => [index, count - (earlier.get(index) ?? 0)] as const).filter(([, count]) => count > 0)
-}
 
 const windowReadings = 10
 
@@ -92,8 +22,8 @@ export class Sampler {
   async next(): Promise<Sample> {
     if (this.#readings.length === 0) await this.begin()
     const after = await this.#read()
-    const recent = new Span(this.#readings.at(-1)!, after)
-    const long = new Span(this.#readings[0]!, after)
+    const recent = new MetricWindow(this.#readings.at(-1)!, after)
+    const long = new MetricWindow(this.#readings[0]!, after)
     this.#readings = [...this.#readings, after].slice(-windowReadings)
     const processes = this.#processes(recent)
     const postgres = postgresOf(recent)
@@ -105,7 +35,7 @@ export class Sampler {
 
   async #read(): Promise<Reading> { return new Reading(monotonicMs(), await metricFamilies(this.#deployment)) }
 
-  #processes(span: Span): ProcessSample[] {
+  #processes(span: MetricWindow): ProcessSample[] {
     const { orchestrator, plan } = this.#deployment
     return orchestrator.observe().map(({ name, replica, pid, state, restarts, startedAtMs }) => ({
       name, replica, pid, state, restarts, startedAtMs, does: plan.processes.find(one => one.name === name)?.does ?? '',
@@ -114,7 +44,7 @@ export class Sampler {
   }
 }
 
-function useOf(span: Span, process: string): ProcessUse | null {
+function useOf(span: MetricWindow, process: string): ProcessUse | null {
   const of = { process }
   const { after } = span
   if (after.sum('process_resident_memory_bytes', of) === null) return null
@@ -132,7 +62,7 @@ function useOf(span: Span, process: string): ProcessUse | null {
 }
 
 /** What a process has handled, by what it is. */
-function messagesOf(span: Span, process: string): Pick<ProcessUse, 'eventsPerSecond' | 'jobsPerSecond'> {
+function messagesOf(span: MetricWindow, process: string): Pick<ProcessUse, 'eventsPerSecond' | 'jobsPerSecond'> {
   const rates = { eventsPerSecond: 0, jobsPerSecond: 0 }
   for (const { labels: { intent, kind } } of span.after.of('tenfold_intent_requests_total', { process, outcome: 'ok' })) {
     if (kind === 'query' || kind === 'command') continue
@@ -142,14 +72,14 @@ function messagesOf(span: Span, process: string): Pick<ProcessUse, 'eventsPerSec
 }
 
 /** Share of what may be kept that was given from what was kept. */
-function hitsOf(span: Span, labels: Labels): number | null {
+function hitsOf(span: MetricWindow, labels: Labels): number | null {
   const count = (result: string) => span.count('tenfold_intent_cache_requests_total', { ...labels, result })
   const kept = count('hit') + count('stale')
   const all = kept + count('coalesced') + count('miss')
   return all > 0 ? kept / all : null
 }
 
-function intentsOf(span: Span): IntentSample[] {
+function intentsOf(span: MetricWindow): IntentSample[] {
   return span.after.values('tenfold_intent_requests_total', 'intent').flatMap(intent => {
     const of = { intent }
     const calls = span.count('tenfold_intent_requests_total', of)
@@ -166,7 +96,7 @@ function intentsOf(span: Span): IntentSample[] {
   })
 }
 
-function httpOf(recent: Span, long: Span): HttpSample {
+function httpOf(recent: MetricWindow, long: MetricWindow): HttpSample {
   const name = 'http_server_request_duration_seconds'
   const failed = recent.after.values(name, 'http_response_status_code').filter(status => status.startsWith('5'))
     .reduce((sum, status) => sum + recent.rate(name, { http_response_status_code: status }), 0)
@@ -188,7 +118,7 @@ function queueOf(reading: Reading): QueueSample | null {
   return { waiting: of('waiting'), running: of('running'), scheduled: of('scheduled'), dead: of('dead'), oldestMs: (reading.sum('tenfold_queue_oldest_seconds') ?? 0) * 1_000 }
 }
 
-function postgresOf(span: Span): PostgresSample | null {
+function postgresOf(span: MetricWindow): PostgresSample | null {
   const connectionsMax = span.after.sum('tenfold_postgres_connections_max')
   if (connectionsMax === null) return null
   const now = (name: MetricName) => span.after.sum(name) ?? 0

@@ -10,6 +10,7 @@ import { adviceRoutes } from './advice.ts'
 import { apiRoutes } from './api.ts'
 import { databaseRoutes } from './database.ts'
 import { entranceRoutes } from './entrance.ts'
+import { EvidenceDesk } from './evidence.ts'
 import { eventRoutes } from './events.ts'
 import { Guard } from './guard.ts'
 import { jobRoutes } from './jobs.ts'
@@ -38,9 +39,10 @@ export async function startAdminServer(deployment: Deployment, port: number, { h
   const observers = new Observers(deployment)
   const live = new Live(deployment)
   const load = new LoadDesk(deployment)
+  const evidence = new EvidenceDesk(deployment, observers)
   const routes: AdminRoute[] = [
     ...pageRoutes(), ...entranceRoutes(deployment, guard), ...statusRoutes(deployment), ...measurementRoutes(deployment), ...traceRoutes(deployment), ...logRoutes(deployment), ...live.routes(), ...databaseRoutes(observers),
-    ...jobRoutes(observers), ...eventRoutes(deployment, observers), ...load.routes(), ...adviceRoutes(deployment), ...apiRoutes(deployment),
+    ...jobRoutes(observers), ...eventRoutes(deployment, observers), ...load.routes(), ...evidence.routes(), ...adviceRoutes(deployment, evidence), ...apiRoutes(deployment),
   ]
   const server = nodeHttp.createServer({ headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 }, (request, response) => {
     for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value)
@@ -55,6 +57,7 @@ export async function startAdminServer(deployment: Deployment, port: number, { h
     close: async () => {
       live.stop()
       load.stop()
+      evidence.stop()
       await new Promise<void>(resolve => { server.close(() => resolve()); server.closeAllConnections() })
       await observers.close()
     },

@@ -26,6 +26,7 @@ const intents = {
   tenfold_intent_cache_requests_total: { type: 'counter', of: 'intent', labels: [...intent, 'result'], help: 'Answers of queries that may be kept: hit, stale (given, and read anew beside it), coalesced (waited for a read under way), miss.' },
   tenfold_intent_statements_total: { type: 'counter', of: 'intent', labels: intent, help: 'Statements that handlers ran on the database.' },
   tenfold_intent_statement_seconds_total: { type: 'counter', of: 'intent', labels: intent, help: 'Time in which statements of handlers ran on the database or waited for a connection.' },
+  tenfold_intent_residence_seconds_total: { type: 'counter', of: 'intent', labels: [...intent, 'at'], help: 'Where the time of requests over HTTP went: pool (waiting for a connection), statement, commit, read-models, broadcast (of what is no longer true), cache (waiting for the read of another), own: the rest, on the event loop or with what Tenfold does not see. The parts add up. Absent without traces.' },
   tenfold_intent_calls_total: { type: 'counter', of: 'intent', labels: [...intent, 'target'], help: 'Calls that handlers made of other intents.' },
   tenfold_intent_messages_total: { type: 'counter', of: 'intent', labels: intent, help: 'Events and jobs that subscriptions, projections and jobs have handled.' },
   tenfold_intent_dead_total: { type: 'counter', of: 'intent', labels: intent, help: 'Events and jobs that were given up after their last attempt.' },
@@ -34,8 +35,10 @@ const intents = {
 const processes = {
   http_server_request_duration_seconds: { type: 'histogram', of: 'process', labels: ['http_request_method', 'http_response_status_code'], help: 'Time from the head of an HTTP request to the end of its answer; everything that is asked is in it, pages and unknown paths too.' },
   http_server_active_requests: { type: 'gauge', of: 'process', labels: [], help: 'HTTP requests under way.' },
+  http_server_active_request_seconds_total: { type: 'counter', of: 'process', labels: [], help: 'Requests under way, summed over time: its rate is how many are under way on average.' },
   http_server_open_connections: { type: 'gauge', of: 'process', labels: [], help: 'Open HTTP connections, idle ones too.' },
   process_cpu_seconds_total: { type: 'counter', of: 'process', labels: ['mode'], help: 'CPU time, by mode user and system.' },
+  process_cpu_wait_seconds_total: { type: 'counter', of: 'process', labels: [], help: 'Time in which the thread of the event loop could have run and no processor was free, as Linux tells it; absent elsewhere.' },
   process_start_time_seconds: { type: 'gauge', of: 'process', labels: [], help: 'Start of the process, in seconds since 1970.' },
   process_resident_memory_bytes: { type: 'gauge', of: 'process', labels: [], help: 'Resident memory.' },
   nodejs_eventloop_utilization: { type: 'gauge', of: 'process', labels: [], help: 'Share of the last second in which the event loop was busy, 0 to 1.' },
@@ -64,6 +67,7 @@ const processes = {
 const supervisor = {
   tenfold_process_ready: { type: 'gauge', of: 'supervisor', labels: ['process'], help: '1 when the process takes work, else 0.' },
   tenfold_process_restarts_total: { type: 'counter', of: 'supervisor', labels: ['process'], help: 'How often the process ended unasked and was started again.' },
+  tenfold_machine_cpu_seconds_total: { type: 'counter', of: 'supervisor', labels: ['state'], help: 'Time of all processors of the machine, busy and idle, whoever made them busy.' },
   tenfold_engine_up: { type: 'gauge', of: 'supervisor', labels: ['engine'], help: '1 when the engine told its measurements in time, else 0, and what it tells is missing.' },
   tenfold_engine_read_seconds: { type: 'gauge', of: 'supervisor', labels: ['engine'], help: 'How long the engine took to tell its measurements.' },
 } as const satisfies Record<string, MetricEntry>
@@ -92,6 +96,8 @@ const engines = {
   tenfold_postgres_size_bytes: { type: 'gauge', of: 'engine', labels: [], help: 'Size of the database.' },
   tenfold_postgres_wal_bytes_total: { type: 'counter', of: 'engine', labels: [], help: 'Bytes of write-ahead log.' },
   tenfold_postgres_checkpoints_total: { type: 'counter', of: 'engine', labels: ['cause'], help: 'Checkpoints, timed or requested.' },
+  tenfold_postgres_cpu_seconds_total: { type: 'counter', of: 'engine', labels: [], help: 'CPU time of all processes of the server; absent where it runs on another machine or the system does not tell.' },
+  tenfold_postgres_cpu_wait_seconds_total: { type: 'counter', of: 'engine', labels: [], help: 'Time in which its processes that still run could have run and no processor was free; absent like the CPU time.' },
   tenfold_postgres_oldest_transaction_seconds: { type: 'gauge', of: 'engine', labels: [], help: 'Age of the oldest transaction that runs; what is older than it waits on the bus.' },
   tenfold_redis_memory_bytes: { type: 'gauge', of: 'engine', labels: ['server'], help: 'Memory that the Redis uses.' },
   tenfold_redis_memory_limit_bytes: { type: 'gauge', of: 'engine', labels: ['server'], help: 'Memory that it may use; absent without a limit.' },

@@ -19,6 +19,7 @@ import { acceptsUploads, assertApplication } from '../model/manifest.ts'
 import type { Listening, ListeningSocket } from '../ports/ingress.ts'
 import type { Call } from '../ports/transport.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
+import { GhostCache } from '../runtime/ghost-cache.ts'
 import { startConsumers } from '../runtime/consumers.ts'
 import { Invalidation } from '../runtime/invalidation.ts'
 import { Limiter } from '../runtime/limiter.ts'
@@ -91,6 +92,7 @@ export interface Running {
   /** Null when nothing is measured. */
   readonly metrics: MetricRegistry | null
   readonly tracer: Tracer
+  readonly ghost: GhostCache
   /** Calls an intent as the runtime itself: for seeds and tests. */
   invoke(call: Pick<Call, 'intent' | 'input'> & { readonly caller?: Call['metadata']['caller'] }): Promise<unknown>
   /** Forgets every kept answer; false when this process keeps none. */
@@ -146,10 +148,11 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const statistics = new Statistics(metrics)
   const tracer = await tracerOf(options)
   closers.add(() => tracer.close())
-  const surroundings = { app, database, bus, transport, log, invalidation, statistics, tracer }
+  const ghost = new GhostCache()
+  const surroundings = { app, database, bus, transport, log, invalidation, statistics, tracer, ghost }
   const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit })
   transport.serve(services, call => dispatcher.dispatch(call))
-  if (does === 'everything' || does === 'background') await startBackground(options, engines, { services, invalidation, statistics, tracer }, closers)
+  if (does === 'everything' || does === 'background') await startBackground(options, engines, { services, invalidation, statistics, tracer, ghost }, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
   const gate = new RateGate({ rates: engines.rates, local: engines.localRates ?? undefined, log })
   if (metrics) measureParts(metrics, { app, gate, does, statistics, limiter, cache, shared })
@@ -160,7 +163,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
     await closers.close()
   }
   return {
-    url: listening?.url ?? null, engines, limiter, statistics, metrics, tracer, invoke: call => invoke(dispatcher, call),
+    url: listening?.url ?? null, engines, limiter, statistics, metrics, tracer, ghost, invoke: call => invoke(dispatcher, call),
     flushCache: async () => { session.forget(); await shared?.clear(); await cache?.clear(); return cache !== null },
     take: connection => listening ? listening.take(connection) : connection.destroy(),
     accept: async socket => listening?.accept(socket),
@@ -195,7 +198,7 @@ async function migrate(app: Application, { database }: Engines): Promise<void> {
   if (faults.length > 0) throw fault('DECLARATION_FAULT', `tables break the key rules:\n  - ${faults.join('\n  - ')}`)
 }
 
-interface BackgroundParts { readonly services: readonly string[]; readonly invalidation: Invalidation | null; readonly statistics: Statistics; readonly tracer: Tracer }
+interface BackgroundParts { readonly services: readonly string[]; readonly invalidation: Invalidation | null; readonly statistics: Statistics; readonly tracer: Tracer; readonly ghost: GhostCache }
 
 async function startBackground({ app, topology, log }: BootOptions, engines: Engines, inner: BackgroundParts, closers: Closers): Promise<void> {
   const { database, bus, queue, rates, sessions, transport } = engines

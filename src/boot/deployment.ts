@@ -29,6 +29,7 @@ import { databaseOf } from './database.ts'
 import { engineMetrics } from './engine-metrics.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
 import type { LogBook } from './log-book.ts'
+import { measureMachine } from './machine-metrics.ts'
 import { learnFrom } from './planner.ts'
 import { measurementsOf } from './measured-engines.ts'
 import { measureProcess } from './process-metrics.ts'
@@ -128,8 +129,12 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   closers.add(() => orchestrator.stop(limits.drainMs))
   if (balancer) closers.add(() => balancer.close(limits.drainMs))
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
-  if (metrics) closers.add(measureProcess(metrics))
-  const measured = engineMetrics(measurementsOf(topology.ports, { databaseUrl, redisUrls, brokerUrl, secret: Buffer.from(secret, 'hex'), log: options.log }, closers), options.log)
+  if (metrics) {
+    closers.add(measureProcess(metrics))
+    measureMachine(metrics)
+  }
+  const engines = measurementsOf(topology.ports, { databaseUrl, redisUrls, brokerUrl, secret: Buffer.from(secret, 'hex'), log: options.log }, closers)
+  const measured = engineMetrics(engines, options.log)
   let generation = 1
   const counts = new Map(Object.entries(await Autoscaler.counts(options.dataFolder)))
   const countOf = ({ name, replicas, scale }: PlannedProcess): number => scale ? Math.min(scale.max, Math.max(scale.min, counts.get(name) ?? replicas)) : replicas

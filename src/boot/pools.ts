@@ -22,7 +22,9 @@ export async function poolSizesFor(options: PoolOptions): Promise<PoolSizes> {
 /** Of several processes one more runs while they are restarted. */
 function demandOf({ app, topology, processCount }: PoolOptions): Omit<ConnectionDemand, 'maxConnections'> {
   const workers = processCountOf(topology, availableParallelism(), ({ does }) => does !== 'requests')
+  const { connections } = topology.ports.database
   return {
+    wanted: connections && { readersMax: connections.read, writersMax: connections.write },
     processes: processCount === undefined ? 1 : processCount + 1,
     workers: processCount === undefined ? 1 : workers + 1,
     services: Math.max(1, app.services.length),

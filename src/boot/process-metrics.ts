@@ -1,8 +1,9 @@
 /** What a process tells of itself: CPU, memory, event loop, garbage collection. */
 import { constants, performance, PerformanceObserver } from 'node:perf_hooks'
 import type { PerformanceEntry } from 'node:perf_hooks'
+import { readFileSync } from 'node:fs'
 import { getHeapStatistics } from 'node:v8'
-import type { MetricRegistry } from '../base/metric-registry.ts'
+import type { MetricRegistry, NumberSample } from '../base/metric-registry.ts'
 import { after, monotonicMs, now } from '../base/time.ts'
 
 const delayMs = 25
@@ -20,6 +21,7 @@ export function measureProcess(metrics: MetricRegistry): () => void {
     const { user, system } = process.cpuUsage()
     return [{ labels: { mode: 'user' }, value: user / 1e6 }, { labels: { mode: 'system' }, value: system / 1e6 }]
   })
+  metrics.observe('process_cpu_wait_seconds_total', cpuWait)
   metrics.observeOne('process_resident_memory_bytes', () => process.memoryUsage.rss())
   metrics.observeOne('v8js_memory_heap_used_bytes', () => getHeapStatistics().used_heap_size)
   metrics.observeOne('v8js_memory_heap_size_bytes', () => getHeapStatistics().total_heap_size)
@@ -27,6 +29,14 @@ export function measureProcess(metrics: MetricRegistry): () => void {
   metrics.observeOne('v8js_memory_external_bytes', () => getHeapStatistics().external_memory)
   const stops = [measureGc(metrics), measureEventLoop(metrics)]
   return () => { for (const stop of stops) stop() }
+}
+
+/** Of the main thread, which is the one of the event loop: time on a processor, time waiting for one, and how often. */
+function cpuWait(): NumberSample[] {
+  try {
+    const [, waitedNs] = readFileSync('/proc/self/schedstat', 'utf8').split(' ')
+    return [{ labels: {}, value: Number(waitedNs) / 1e9 }]
+  } catch { return [] }
 }
 
 function measureGc(metrics: MetricRegistry): () => void {

@@ -18,6 +18,7 @@ import { planOf } from '../topology/plan.ts'
 import type { Role } from '../topology/topology.ts'
 import type { Running } from './boot.ts'
 import { loadApplication, loadTopology } from './load.ts'
+import type { GhostReading } from '../runtime/ghost-cache.ts'
 import type { TraceQuestion } from '../runtime/trace-report.ts'
 import type { Learnt } from './planner.ts'
 
@@ -102,12 +103,22 @@ async function end(code: number, lingerMs?: number): Promise<void> {
   process.exit(code)
 }
 
+/** With a time to warm up it begins to look; without one it tells what it has seen. */
+export interface GhostQuestion { readonly warmMs: number | null }
+
+function ghostAnswer({ ghost }: Running, { warmMs }: GhostQuestion): readonly GhostReading[] {
+  if (warmMs === null) return ghost.end()
+  ghost.begin(warmMs)
+  return []
+}
+
 process.on('message', (message: SupervisorMessage, socket?: unknown) => {
   if (message.type === 'begin') role.resolve(message.env)
   if (message.type === 'drain') void end(0, message.lingerMs)
   if (message.type === 'statistics') tell({ type: message.type, id: message.id, answer: running?.statistics.read() ?? [] })
   if (message.type === 'metrics') tell({ type: message.type, id: message.id, answer: running?.metrics?.read() ?? [] })
   if (message.type === 'traces') tell({ type: message.type, id: message.id, answer: running?.tracer.answer(message.payload as TraceQuestion) ?? null })
+  if (message.type === 'ghost') tell({ type: message.type, id: message.id, answer: running ? ghostAnswer(running, message.payload as GhostQuestion) : [] })
   if (message.type === 'flush-cache') void running?.flushCache().then(answer => tell({ type: message.type, id: message.id, answer }))
   if (message.type === 'listen') void running!.accept(socket as ListeningSocket).then(() => tell({ type: 'listening' }))
   if (message.type !== 'connection') return

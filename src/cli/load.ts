@@ -10,8 +10,11 @@ import { reportPage } from '../load/report-page.ts'
 import { progressText, reportText } from '../load/report-text.ts'
 import { runLoad } from '../load/run.ts'
 import { readTrace } from '../load/trace.ts'
+import type { Evidence } from '../insight/binding/evidence.ts'
 import { appFileOf, appOption, portOf, print } from './command.ts'
 import type { Arguments, CliCommand } from './command.ts'
+import { watchedEvidence } from './evidence.ts'
+import type { RecordedRun } from './evidence.ts'
 
 const text = { type: 'string' } as const
 const forMsStandard = 30_000
@@ -51,7 +54,9 @@ a terminal, a table at the end. Says so when the generator itself was the limit.
   --ledger FILE     append each acknowledged write that its step says how to find
   --verify FILE     send nothing: look for every write of that ledger; ends with 1 if one is lost
 
-Environment: PORT (3000) of the deployment.`,
+With --json it watches the deployment as well, for 'tenfold advise --load'.
+
+Environment: PORT (3000) and ADMIN_PORT (4000) of the deployment.`,
   options: {
     ...appOption, journeys: text, mix: text, url: text, rate: text, ramp: text, users: text, trace: text, speed: text, from: text, peak: text, for: text, warmup: text, arrivals: text,
     think: text, timeout: text, generators: text, connections: text, late: text, seed: text, report: text, ledger: text, verify: text,
@@ -70,12 +75,17 @@ async function push(given: Arguments): Promise<number> {
   const stop = () => ending.abort(fault('USAGE', 'interrupted before the load began'))
   process.once('SIGINT', stop).once('SIGTERM', stop)
   try {
+    let evidence: Promise<Evidence | null> | undefined
+    const watching = new AbortController()
     const report = await runLoad(plan, {
       signal: ending.signal,
+      // For 'tenfold advise --load'; only then, since to watch costs a little.
+      ...given.values.json ? { onMeasure: () => { evidence = watchedEvidence({ url: plan.url }, plan.durationMs, watching.signal) } } : {},
       ...process.stderr.isTTY ? { onProgress: progress => { process.stderr.write(`${progressText(progress)}\n`) } } : {},
     })
     if (file !== undefined) await save(file, reportPage(report))
-    print(given, report, `${reportText(report)}${file === undefined ? '' : `\nreport in ${file}`}`)
+    if (report.isAborted) watching.abort()
+    print(given, { ...report, evidence: await evidence ?? null } satisfies RecordedRun, `${reportText(report)}${file === undefined ? '' : `\nreport in ${file}`}`)
     return 0
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop)

@@ -26,6 +26,8 @@ export interface MeasurementsSubject {
 export interface BacklogSubject extends MeasurementsSubject {
   readonly bus: Bus
   readonly queue: Queue
+  /** One connection of the service 'shop' holds a lock, idle within its transaction, and another one waits for it, until the returned function is called. */
+  contend(): Promise<() => Promise<void>>
 }
 
 const timeoutMs = 10_000
@@ -149,5 +151,16 @@ export const backlogSuite = suite<BacklogSubject>('measurements', {
     held.resolve()
     await working.stop(1_000)
     assert.deepEqual(await states(), [0, 0, 1, 1])
+  },
+  async 'what waits for a lock and what holds it are told while it lasts'({ measurements, contend }) {
+    // Until it waits it runs, for a moment.
+    const told = async () => (await measurements.activity!(timeoutMs)).filter(one => one.service === 'shop').map(({ doing, holds, intent }) => ({ doing, holds, intent })).sort((a, b) => a.doing < b.doing ? -1 : 1)
+    assert.deepEqual(await told(), [])
+    const release = await contend()
+    try {
+      await until('one waits', async () => (await told()).some(one => one.doing === 'lock'))
+      assert.deepEqual(await told(), [{ doing: 'client', holds: true, intent: 'shop.hold' }, { doing: 'lock', holds: false, intent: 'shop.wait' }])
+    } finally { await release() }
+    await until('both are gone', async () => (await told()).length === 0)
   },
 })

@@ -38,8 +38,8 @@ export interface ProcessAnswer {
   readonly answer: unknown
 }
 
-/** `flush-cache`: forget every kept answer, answered when that is done. The others: what has been counted, measured, or written down. */
-export type Question = 'statistics' | 'metrics' | 'traces' | 'flush-cache'
+/** `flush-cache`: forget every kept answer, answered when that is done. `ghost`: begin to look at what keeping answers would save, or tell it. The others: what has been counted, measured, or written down. */
+export type Question = 'statistics' | 'metrics' | 'traces' | 'ghost' | 'flush-cache'
 
 export interface Orchestrator {
   apply(processes: readonly ProcessSpec[]): Promise<void>

@@ -58,7 +58,11 @@ export class CommandRunner {
     const run = definition.run as (context: unknown, input: unknown) => Promise<unknown>
     const output = await parseOwn(definition.output, await run(writingContext(this.#options, execution, work), input), intent)
     const invalidates = definition.invalidates as ((input: unknown, facts: unknown) => readonly string[]) | undefined
-    if (invalidates) work.invalidate(invalidates(input, { user: execution.user, output }))
+    if (invalidates) {
+      const tags = invalidates(input, { user: execution.user, output })
+      work.invalidate(tags)
+      this.#options.ghost?.invalidate(tags)
+    }
     return output
   }
 

@@ -15,6 +15,7 @@ import { primaryServer } from '../ports/database.ts'
 import type { Database, Transaction } from '../ports/database.ts'
 import type { Caller, CallMetadata, Transport } from '../ports/transport.ts'
 import type { Deadline } from './deadline.ts'
+import type { GhostCache } from './ghost-cache.ts'
 import type { Invalidation } from './invalidation.ts'
 import type { Reading } from './session.ts'
 import { kyselyOver, sqlOver } from './sql.ts'
@@ -33,6 +34,8 @@ export interface Surroundings {
   readonly log: Logger
   readonly statistics: Statistics
   readonly tracer: Tracer
+  /** Hears what becomes untrue where nothing is kept. */
+  readonly ghost?: GhostCache
 }
 
 /** One run of one intent. */
@@ -135,15 +138,21 @@ export function queryContext(surroundings: Surroundings, execution: Execution): 
 
 class WritingContext extends BaseContext {
   readonly #work: Work
+  readonly #ghost: GhostCache | undefined
 
   constructor(surroundings: Surroundings, execution: Execution, work: Work) {
     super(surroundings, execution, statement => work.run(statement))
+    this.#ghost = surroundings.ghost
     this.#work = work
   }
 
   emit(event: never, payload: unknown, options?: { key?: Key }): void { this.#work.emit(event, payload, options?.key) }
   enqueue(job: never, input: unknown, options?: { afterMs?: number }): void { this.#work.enqueue(job, input, options?.afterMs) }
-  invalidate(...tags: readonly string[]): void { this.#work.invalidate(tags) }
+  invalidate(...tags: readonly string[]): void {
+    this.#work.invalidate(tags)
+    this.#ghost?.invalidate(tags)
+  }
+
   newId(): string { return newId(this.bucket!) }
   async claim(scope: string, value: string, owner: string): Promise<void> { await (await this.#work.transaction()).claim({ scope, value, owner }) }
   async unclaim(scope: string, value: string, owner: string): Promise<void> { await (await this.#work.transaction()).unclaim({ scope, value, owner }) }

@@ -5,6 +5,8 @@ import type { Counter, MetricRegistry } from '../base/metric-registry.ts'
 import { monotonicMs } from '../base/time.ts'
 import type { Declared } from '../model/intent.ts'
 import { asTenfoldError } from './problem.ts'
+import { places } from './residence.ts'
+import type { Place, Residence } from './residence.ts'
 
 /** The deliveries and attempts of subscriptions, projections and jobs are never refused: they fail. */
 const outcomes = ['ok', 'refused', 'failed'] as const
@@ -21,6 +23,7 @@ export class IntentMeter {
   readonly #answersCalls: boolean
   readonly #durations = new Map<Outcome, Histogram>()
   readonly #errors = new Map<ErrorCode, Counter>()
+  readonly #residence = new Map<Place, Counter>()
   readonly #shed: Counter
   readonly #expired: Counter
   #turnedAway = 0
@@ -65,6 +68,16 @@ export class IntentMeter {
     this.#error(code)
     if (code === 'DEADLINE_EXCEEDED') this.#expired.add()
     this.#duration(status < 500 && this.#answersCalls ? 'refused' : 'failed').observe((monotonicMs() - startedAtMs) / 1_000)
+  }
+
+  /** Where the time of one request went. */
+  resided(residence: Residence): void {
+    for (const place of places) {
+      if (residence[place] === 0) continue
+      let found = this.#residence.get(place)
+      if (!found) this.#residence.set(place, found = this.#metrics.counter('tenfold_intent_residence_seconds_total', this.#intent.name, place))
+      found.add(residence[place] / 1_000)
+    }
   }
 
   /** Refused before it began. */

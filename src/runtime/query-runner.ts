@@ -1,5 +1,5 @@
 /** Runs queries: caller, input, key, session, handler, output; and keeps the answers of those that may be kept. */
-import { JsonText, valueOf } from '../base/json-text.ts'
+import { JsonText, jsonOf, valueOf } from '../base/json-text.ts'
 import type { Key } from '../model/intent.ts'
 import { routed } from '../model/key.ts'
 import type { Query } from '../model/query.ts'
@@ -34,7 +34,7 @@ export class QueryRunner {
     const session = this.#options.session.living(call.metadata.token)
     const chosen = this.#reading(intent, call, session, false)
     const reading = chosen instanceof Promise ? await chosen : chosen
-    const output = await this.#read(intent, call, input, user, deadline, span, reading)
+    const output = await this.#readSeen(intent, call, input, user, deadline, span, reading)
     // Who calls from within goes on with the token it has.
     const moves = session && call.metadata.depth === 0 && (cache || reading.isOneOfSeveral)
     return { output, kept: null, token: moves ? this.#options.session.tokenAfterRead(session, await reading.shown()) : call.metadata.token }
@@ -44,10 +44,18 @@ export class QueryRunner {
     return this.#options.session.reading(intent.service.name, { session, reads: intent.definition.reads ?? [], readsAt: metadata.readsAt, isKept })
   }
 
+  /** What is not kept: while somebody wants to know what keeping it would save, its ghost is. */
+  async #readSeen(intent: Query, call: Call, input: unknown, user: User, deadline: Deadline, span: Span, reading: Reading): Promise<unknown> {
+    const { ghost } = this.#options
+    const missed = ghost?.isOn ? ghost.ask({ intent, key: keyOf(intent, input, user), hasToken: call.metadata.token !== undefined }) : null
+    const output = await this.#read(intent, call, input, user, deadline, span, reading)
+    missed?.keep(jsonOf(output)?.length ?? 0, tagsOf(intent, input, user, output))
+    return output
+  }
+
   async #runKept(cache: QueryCache, intent: Query, call: Call, input: unknown, user: User, under: Span): Promise<Outcome> {
     const { definition } = intent
     const session = this.#options.session.living(call.metadata.token)
-    const tags = definition.tags as ((input: unknown, facts: { user: User; output: unknown }) => readonly string[]) | undefined
     const span = under.begin('cache', intent.name)
     const kept = await span.around(cache.answer({
       key: keyOf(intent, input, user), freshness: definition.freshness!, reads: definition.reads ?? [], session, span,
@@ -59,7 +67,7 @@ export class QueryRunner {
         const read = (reading: Span) => deadline.race(this.#read(intent, call, input, user, deadline, reading, at))
         return isRefresh ? this.#refresh(span, read) : read(span)
       },
-      tags: output => tags?.(input, { user, get output() { return valueOf(output) } }) ?? [],
+      tags: output => tagsOf(intent, input, user, output),
     }))
     return { kept, token: session && call.metadata.depth === 0 ? await cache.tokenWith(session, kept) : call.metadata.token }
   }
@@ -86,4 +94,9 @@ export class QueryRunner {
 /** The same question has the same key: input as it was parsed, and who asks where that matters. */
 function keyOf(intent: Query, input: unknown, user: User): string {
   return `${intent.name}\n${user === null ? '' : user.id}\n${JSON.stringify(input)}`
+}
+
+function tagsOf({ definition }: Query, input: unknown, user: User, output: unknown): readonly string[] {
+  const tags = definition.tags as ((input: unknown, facts: { user: User; output: unknown }) => readonly string[]) | undefined
+  return tags?.(input, { user, get output() { return valueOf(output) } }) ?? []
 }

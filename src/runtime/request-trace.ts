@@ -5,7 +5,9 @@ import type { Logger } from '../base/log.ts'
 import { monotonicMs } from '../base/time.ts'
 import type { HttpAnswer, HttpRequest } from '../ports/ingress.ts'
 import { one } from './request.ts'
+import { residenceOf } from './residence.ts'
 import type { RequestFacts, Span } from './span.ts'
+import type { IntentMeter } from './intent-meter.ts'
 import type { Target } from './target.ts'
 import type { Tracer } from './tracer.ts'
 
@@ -14,10 +16,12 @@ export class RequestTrace {
   readonly facts: RequestFacts
   readonly #log: Logger
   readonly #tracer: Tracer
+  readonly #meter: IntentMeter | null
 
-  constructor({ tracer, log }: { readonly tracer: Tracer; readonly log: Logger }, { intent, route }: Target, { method, address, headers }: HttpRequest, requestId: string) {
+  constructor({ tracer, log }: { readonly tracer: Tracer; readonly log: Logger }, { intent, route, meter }: Target, { method, address, headers }: HttpRequest, requestId: string) {
     this.#tracer = tracer
     this.#log = log
+    this.#meter = meter
     this.span = tracer.begin('request', intent.name, one(headers['traceparent']))
     this.span.facts = this.facts = { method, route, address, requestId, status: 0 }
   }
@@ -30,6 +34,7 @@ export class RequestTrace {
     // What an application makes of an error does not make it a success.
     const isFailed = answer.status >= 500 || (error !== undefined && error.status >= 500)
     this.#tracer.finish(span, isFailed)
+    if (span.trace.isRecording) this.#meter?.resided(residenceOf(span.trace))
     const tookMs = (span.trace.isRecording ? span.endMs : monotonicMs()) - span.startMs
     if (isFailed && error?.code !== 'OVERLOADED') this.#log.error({ ...this.#line(tookMs), code: error?.code, err: error?.cause ?? error }, 'request failed')
     else if (span.trace.isRecording && tookMs >= limits.slowRequestMs) this.#log.warn({ ...this.#line(tookMs), code: error?.code }, 'slow request')

@@ -101,6 +101,11 @@ export function checkTopology(app: Application, topology: Topology): string[] {
     faults.push(`several processes with a cache in each and no invalidation between them would go on showing old data (I5, I10); run one process, or set ports.broadcast to { driver: 'postgres' }, or ports.cache to { driver: 'none' }`)
   }
   faults.push(...brokerFaults(topology.ports))
+  const { connections } = topology.ports.database
+  for (const kind of ['read', 'write'] as const) {
+    const count = connections?.[kind] ?? 1
+    if (!Number.isInteger(count) || count < 1) faults.push(`ports.database.connections.${kind} is ${JSON.stringify(count)}; write a whole number of at least 1`)
+  }
   const rated = [...app.intents.values()].find(intent => (intent as Query | Command).definition?.rate)
   const answering = processes.filter(([, { does }]) => does !== 'background')
   if (rated && topology.ports.rate.driver === 'memory' && (answering.length > 1 || answering.some(([, { replicas }]) => replicas !== 1))) {

@@ -22,16 +22,24 @@ export interface ProcessTopology<Name extends string = string> {
 }
 
 /** docs/database.md. */
-export type DatabaseTopology =
+export type DatabaseTopology = { readonly connections?: Connections } & (
   /** Stays `small` unless it may take the `machine`. So many `replicas` stand beside it, and a commit is on the disk of `synchronous` of them before it is acknowledged. */
   | { readonly driver: 'postgres'; readonly embedded: true; readonly settings?: 'small' | 'machine'; readonly replicas?: number; readonly synchronous?: number }
   /** `replicaUrls`: other servers of the same database, whichever of them is the primary now. `url` may name several too, with commas. */
-  | { readonly driver: 'postgres'; readonly url: string | FromEnvironment; readonly replicaUrls?: readonly (string | FromEnvironment)[] }
+  | { readonly driver: 'postgres'; readonly url: string | FromEnvironment; readonly replicaUrls?: readonly (string | FromEnvironment)[] })
 
 /** A Redis that is started here, in the data folder, or one that runs elsewhere. */
 export type RedisServer = ({ readonly embedded: true; readonly memoryBytesMax: number } | { readonly url: string | FromEnvironment }) & {
   /** A call that takes longer is given up, and a few of them in a row make Redis count as away. Default 20. */
   readonly callMs?: number
+}
+
+/** At most so many to the database for each service of each process; fewer where the server allows fewer. Default 3 and 8. */
+export interface Connections {
+  /** For single statements, several of which travel on one. */
+  readonly read: number
+  /** For transactions, each of which has one to itself. */
+  readonly write: number
 }
 
 export interface Ports {

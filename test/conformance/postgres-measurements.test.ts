@@ -13,7 +13,7 @@ import { openPostgresMeasurements } from '../../src/drivers/postgres/measurement
 import { sleep } from '../../src/base/time.ts'
 import { measurementsDriver } from '../support/measurements-driver.ts'
 import { scratchPostgres } from '../support/postgres.ts'
-import { leavesOutZeros, remembers, waitsForEver } from './broken/measurements.ts'
+import { leavesOutZeros, remembers, seesNoLocks, waitsForEver } from './broken/measurements.ts'
 
 const casesOf = (driver = measurementsDriver()) => [...verify(measurementsSuite, driver), ...verify(backlogSuite, driver)]
 for (const one of casesOf()) test(one.name, { timeout: 60_000 }, () => one.run())
@@ -21,6 +21,7 @@ for (const one of casesOf()) test(one.name, { timeout: 60_000 }, () => one.run()
 const broken = [
   [leavesOutZeros, 'a consumer for whom nothing waits is told as zero'],
   [remembers, 'what waits is counted by consumer, with the age of the oldest'],
+  [seesNoLocks, 'what waits for a lock and what holds it are told while it lasts'],
   [waitsForEver, 'an engine that hangs is told in time, and is found again'],
 ] as const
 

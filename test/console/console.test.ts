@@ -75,7 +75,7 @@ const seen: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   database: [/from "note"/, 'board.note_by_author', 'board.mention'],
   backlog: ['Dead letters', 'cannot stand poison 1', 'board.onAdded'],
   logs: [/a fault that was planted|board\.faulty/],
-  advice: ['The same in the terminal', /tenfold advise --app/],
+  advice: ['The same in the terminal', /binds|unexplained/, 'Step', /tenfold advise --app/],
   api: ['/notes', '/authors/{author}/notes'],
 }
 

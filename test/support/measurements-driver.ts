@@ -59,8 +59,8 @@ export function measurementsDriver(name = 'postgres', wrap = (measurements: Meas
       closers.add(() => scratch.close())
       const database = openPostgresDatabase({ url: scratch.url, log: silentLogger })
       await database.open()
-      await database.migrate([])
-      await database.close()
+      await database.migrate([{ service: 'shop', migrations: [], reference: [] }])
+      closers.add(() => database.close())
       const proxy = await proxyTo(scratch.url)
       closers.add(() => proxy.close())
       const [bus, queue, measurements] = [openPostgresBus({ url: scratch.url, log: silentLogger }), openPostgresQueue({ url: scratch.url, log: silentLogger }), openPostgresMeasurements({ url: proxy.url })]
@@ -73,6 +73,23 @@ export function measurementsDriver(name = 'postgres', wrap = (measurements: Meas
         subject: {
           measurements: wrap(measurements), bus, queue,
           connections: async () => (await scratch.sql<{ count: number }>(`SELECT count(*)::int FROM pg_stat_activity WHERE ${own}`))[0]!.count,
+          contend: async () => {
+            const scope = { service: 'shop', bucket: null, deadlineMonotonicMs: Infinity }
+            const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+            const lock = (intent: string) => ({ text: `SELECT pg_advisory_xact_lock(1) /*intent='${intent}'*/`, values: [] })
+            const holder = database.transaction(scope, async transaction => {
+              await transaction.query(lock('shop.hold'))
+              held.resolve()
+              await released.promise
+            })
+            await held.promise
+            // Held for too long it gives up, which is right.
+            const waiter = database.transaction(scope, async transaction => { await transaction.query(lock('shop.wait')) }).catch(() => {})
+            return async () => {
+              released.resolve()
+              await Promise.all([holder, waiter])
+            }
+          },
           hang: async () => { const resume = proxy.hang(); return async () => resume() },
           cut: async () => { await scratch.sql(`SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE ${own}`) },
         },

@@ -9,7 +9,6 @@ import type { IncomingMessage, OutgoingHttpHeader } from 'node:http'
 import type { Socket } from 'node:net'
 import { limits } from '../../base/limits.ts'
 import { nodeHttp } from '../../base/node-http.ts'
-import { monotonicMs } from '../../base/time.ts'
 import type { Mount } from '../../ports/ingress.ts'
 import type { ServerMeter } from './server-meter.ts'
 
@@ -49,7 +48,7 @@ export function createServer(listener: TrackedListener, mounts: readonly Mount[]
     ServerResponse: responseClass(state),
   }, (request, response) => {
     state.inFlight++
-    if (meter) response.startedAtMs = monotonicMs()
+    meter?.began(response)
     response.on('close', closed)
     const complaint = complaintAbout(request)
     if (complaint) return refuse(response, complaint)

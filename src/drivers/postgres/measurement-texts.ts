@@ -48,3 +48,18 @@ export const queueText = measure(`
     count(*) FILTER (WHERE dead_at IS NOT NULL)::float8 AS dead,
     greatest(coalesce(extract(epoch FROM now() - min(run_at) FILTER (WHERE worker IS NULL AND dead_at IS NULL AND run_at <= now())), 0), 0)::float8 AS oldest
   FROM tenfold.job`)
+
+/** A service is known by the search_path of its role, as in inspection-texts.ts. Who blocks is asked for those who wait only. */
+export const activityText = measure(`
+  WITH seen AS MATERIALIZED (
+    SELECT a.pid, a.usesysid, a.application_name AS program, a.state, a.wait_event_type AS kind, a.wait_event AS event,
+      substring(a.query FROM 'intent=''([^'']*)''') AS intent,
+      CASE WHEN a.wait_event_type = 'Lock' AND a.state = 'active' THEN pg_blocking_pids(a.pid) ELSE '{}' END AS blockers
+    FROM pg_stat_activity a
+    WHERE a.backend_type IN ('client backend', 'parallel worker') AND a.datname = current_database() AND a.state <> 'idle' AND a.pid <> pg_backend_pid()
+  )
+  SELECT program, state, kind, event, intent,
+    (SELECT trim(both '"' FROM split_part(setting, '=', 2)) FROM pg_roles r, unnest(r.rolconfig) AS setting
+     WHERE r.oid = seen.usesysid AND r.rolname LIKE 'tenfold\\_%' AND setting LIKE 'search_path=%') AS service,
+    cardinality(blockers) = 0 AND pid IN (SELECT unnest(blockers) FROM seen) AS holds
+  FROM seen`)

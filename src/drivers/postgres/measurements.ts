@@ -4,10 +4,12 @@ import { fault } from '../../base/errors.ts'
 import type { MetricName } from '../../base/metric-table.ts'
 import type { MetricReading, NumberSample } from '../../base/metric-registry.ts'
 import { after } from '../../base/time.ts'
-import type { Measurements } from '../../ports/measurements.ts'
+import type { Activity, Measurements } from '../../ports/measurements.ts'
+import { activityOf } from './activity.ts'
 import { awaitedText, checkpointsText, connectionsText, consumersText, databaseText, queueText, replicasText } from './measurement-texts.ts'
 import { PrimaryClient } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
+import { serverCpuOf } from './server-cpu.ts'
 
 export interface PostgresMeasurementsOptions {
   /** With the owner's name and password. */
@@ -42,7 +44,9 @@ class PostgresMeasurements implements Measurements {
     await this.#client?.end().catch(() => {})
   }
 
-  read(timeoutMs: number): Promise<readonly MetricReading[]> { return this.#within(timeoutMs, client => measure(client, this.#jobs)) }
+  read(timeoutMs: number): Promise<readonly MetricReading[]> { return this.#within(timeoutMs, client => measure(client, this.#url, this.#jobs)) }
+
+  activity(timeoutMs: number): Promise<readonly Activity[]> { return this.#within(timeoutMs, activityOf) }
 
   #within<T>(timeoutMs: number, work: (client: pg.Client) => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>()
@@ -78,8 +82,13 @@ class PostgresMeasurements implements Measurements {
 
 const one = (name: MetricName, value: number, labels: NumberSample['labels'] = {}): MetricReading => ({ name, samples: [{ labels, value }] })
 
-async function measure(client: pg.Client, jobs: boolean): Promise<MetricReading[]> {
-  return [...await ofDatabase(client), ...await ofBus(client), ...jobs ? await ofQueue(client) : []]
+async function measure(client: pg.Client, url: string, jobs: boolean): Promise<MetricReading[]> {
+  return [...await ofDatabase(client), ...await ofProcessor(client, url), ...await ofBus(client), ...jobs ? await ofQueue(client) : []]
+}
+
+async function ofProcessor(client: pg.Client, url: string): Promise<MetricReading[]> {
+  const cpu = await serverCpuOf(url, (client as unknown as { readonly processID: number }).processID)
+  return cpu ? [one('tenfold_postgres_cpu_seconds_total', cpu.seconds), one('tenfold_postgres_cpu_wait_seconds_total', cpu.waitSeconds)] : []
 }
 
 async function ofDatabase(client: pg.Client): Promise<MetricReading[]> {

@@ -120,6 +120,8 @@ export interface ConnectionDemand {
   readonly services: number
   /** Subscriptions and projections: each holds a connection for its turn. */
   readonly consumers: number
+  /** More than these are not opened, even where they fit. */
+  readonly wanted?: PoolSizes | undefined
 }
 
 /** Per service and process. */
@@ -129,10 +131,10 @@ export interface PoolSizes { readonly readersMax: number; readonly writersMax: n
 const fixedPerProcess = 14
 /** A worker besides: queue 5 more and its listener, leases 1 more and one held, the consumers of jobs and of invalidations. */
 const fixedPerWorker = 10
-const wanted: PoolSizes = { readersMax: 3, writersMax: 8 }
+export const poolSizesWanted: PoolSizes = { readersMax: 3, writersMax: 8 }
 
 /** All connections that all processes may have at once, with the reserve. */
-export function connectionsOf({ processes, workers, services, consumers }: Omit<ConnectionDemand, 'maxConnections'>, { readersMax, writersMax }: PoolSizes): number {
+export function connectionsOf({ processes, workers, services, consumers }: Omit<ConnectionDemand, 'maxConnections' | 'wanted'>, { readersMax, writersMax }: PoolSizes): number {
   return connectionsReserved + processes * (fixedPerProcess + services * (readersMax + writersMax)) + workers * (fixedPerWorker + consumers)
 }
 
@@ -144,7 +146,9 @@ export function poolSizes(demand: ConnectionDemand): PoolSizes {
     const least = connectionsOf(demand, { readersMax: 1, writersMax: 1 })
     throw fault('TOPOLOGY_REFUSED', `${demand.processes} processes of ${demand.services} services need at least ${least} connections, and Postgres allows ${demand.maxConnections}; run fewer processes, or raise max_connections`)
   }
-  // Readers are pipelined: one does the work of several, so a third of the connections is enough.
-  const readersMax = clamp(1, Math.floor(perService / 3), wanted.readersMax)
+  const wanted = demand.wanted ?? poolSizesWanted
+  // Readers are pipelined: one does the work of several, so a third of the connections is enough, unless more are wanted.
+  const part = Math.max(1 / 3, wanted.readersMax / (wanted.readersMax + wanted.writersMax))
+  const readersMax = clamp(1, Math.floor(perService * part), Math.min(wanted.readersMax, perService - 1))
   return { readersMax, writersMax: Math.min(wanted.writersMax, perService - readersMax) }
 }

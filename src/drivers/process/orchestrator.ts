@@ -12,7 +12,7 @@
  * - `drain`, with graceMs: take no new work, finish what runs, exit 0 within graceMs. It is
  *   killed soon after. Connections that are idle may be used once more within lingerMs, and
  *   each answer says `Connection: close`, so that no client meets a reset.
- * - `statistics`, `metrics`, `traces` or `flush-cache`, with an id and perhaps a payload: answer with the same type and id, and `answer`.
+ * - `statistics`, `metrics`, `traces`, `ghost` or `flush-cache`, with an id and perhaps a payload: answer with the same type and id, and `answer`.
  * - say `draining` when it drains by itself: it gets no more connections.
  * - on 'disconnect' the supervisor has died: exit by itself, at once or after draining.
  *   Children are detached, so nothing else would end them.

@@ -2,7 +2,7 @@
 import type { NumberSample } from '../../../src/base/metric-registry.ts'
 import type { Measurements } from '../../../src/ports/measurements.ts'
 
-const over = (measurements: Measurements, read: Measurements['read']): Measurements => ({ open: () => measurements.open(), close: () => measurements.close(), read })
+const over = (measurements: Measurements, read: Measurements['read']): Measurements => ({ open: () => measurements.open(), close: () => measurements.close(), activity: timeoutMs => measurements.activity!(timeoutMs), read })
 
 /** Leaves out what is zero. */
 export const leavesOutZeros = (measurements: Measurements): Measurements => over(measurements, async timeoutMs =>
@@ -16,3 +16,9 @@ export const remembers = (measurements: Measurements): Measurements => {
   let first: ReturnType<Measurements['read']> | undefined
   return over(measurements, timeoutMs => first ??= measurements.read(timeoutMs))
 }
+
+/** Does not see what others wait for. */
+export const seesNoLocks = (measurements: Measurements): Measurements => ({
+  open: () => measurements.open(), close: () => measurements.close(), read: timeoutMs => measurements.read(timeoutMs),
+  activity: async timeoutMs => (await measurements.activity!(timeoutMs)).map(one => ({ ...one, doing: one.doing === 'lock' ? 'cpu' : one.doing })),
+})
