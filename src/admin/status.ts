@@ -35,10 +35,14 @@ export async function statisticsOf({ orchestrator }: Deployment): Promise<Intent
   return mergeStatistics((await orchestrator.ask('statistics')).map(one => one.answer as IntentCount[]))
 }
 
-export function statusOf({ plan, url, cdnUrl, orchestrator }: Deployment) {
+/** Decisions of the autoscaler that are shown, the newest first. */
+const decisionsShown = 20
+
+export function statusOf({ plan, url, cdnUrl, orchestrator, autoscaler }: Deployment) {
   const roles = new Map(plan.processes.map(process => [process.name, process.does]))
   return {
     application: plan.application, topology: plan.topology, url, ...cdnUrl === null ? {} : { cdn: cdnUrl },
+    ...autoscaler === null ? {} : { scaling: autoscaler.decisions(decisionsShown).map(({ atMs, ...decision }) => ({ at: new Date(atMs).toISOString(), ...decision })) },
     processes: orchestrator.observe().map(process => ({ ...process, does: roles.get(process.name), since: new Date(process.startedAtMs).toISOString() })),
   }
 }
