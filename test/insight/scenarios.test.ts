@@ -20,7 +20,6 @@ const inShort = ['none', 'CPU-heavy handler', 'hot key']
 const chosen = scenarios.filter(one => only ? only.includes(one.name) : isLong || inShort.includes(one.name))
 const seconds = isLong ? 6 : 4
 const insideMin = 9
-const note = (t: { diagnostic(text: string): void }, text: string) => { t.diagnostic(text); console.error(text) }
 
 const net = ({ evidence }: Looked) => netMs(evidence, attribute(evidence).parts)
 const worded = ({ evidence, binding: { diagnosis, proposal } }: Looked) => JSON.stringify({ diagnosis, proposal, evidence }, null, 1)
@@ -40,13 +39,12 @@ test('the advisor names what binds, and says what a step brings', { timeout: 1_2
     const { name, topology, journey, users, after, step } = scenario
     const without = scenario.without ?? (name === 'slow fsync' ? skipWithout('strace') : null)
     await t.test(`${name} (decoy: ${scenario.decoy})`, { skip: without ? without : false }, async t => {
-      console.error(new Date().toISOString(), name)
       await place.runOn(topology)
       const end = await scenario.plant?.(place)
       let before: Looked
       try { before = await place.look({ journey, users }, seconds) } finally { await end?.() }
       const { diagnosis, proposal } = before.binding
-      note(t, `${diagnosis.summary}; ${proposal.kind}: ${proposal.text}`)
+      t.diagnostic(`${diagnosis.summary}; ${proposal.kind}: ${proposal.text}`)
       assert.ok(isRight(before, scenario), worded(before))
       if (diagnosis.verdict === scenario.verdict) assert.equal(proposal.kind, step, worded(before))
       // Without what is known of waits, those who wait are blamed.
@@ -60,7 +58,7 @@ test('the advisor names what binds, and says what a step brings', { timeout: 1_2
       const isInside = gain >= proposal.gain[0] && gain <= proposal.gain[1]
       measured++
       if (isInside) inside++
-      note(t, `predicted ${proposal.gain.map(one => one.toFixed(2)).join(' to ')}, measured ${gain.toFixed(2)}: ${isInside ? 'inside' : 'OUTSIDE'}; ${net(before).toFixed(1)} ms before, ${net(later).toFixed(1)} ms after`)
+      t.diagnostic(`predicted ${proposal.gain.map(one => one.toFixed(2)).join(' to ')}, measured ${gain.toFixed(2)}: ${isInside ? 'inside' : 'OUTSIDE'}; ${net(before).toFixed(1)} ms before, ${net(later).toFixed(1)} ms after`)
     })
   }
   await t.test('predicted gains are right in most of them', { skip: !isLong || only !== undefined }, () => {
