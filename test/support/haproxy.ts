@@ -10,7 +10,7 @@ import type { HaproxyOptions } from '../../src/drivers/haproxy/balancer.ts'
 import type { Balancer } from '../../src/ports/balancer.ts'
 
 /** Quick enough for a test, and otherwise as in earnest. */
-const quick = { host: '127.0.0.1', port: 0, foreignPrefixes: ['/legacy'], nodeRequestsMax: 8, queueMs: 600, checkMs: 200, slowStartMs: 500, watchMs: 200, ejectMs: 600 }
+const quick = { host: '127.0.0.1', port: 0, foreignPrefixes: ['/legacy'], nodeRequestsMax: 8, queueMs: 600, checkMs: 1_000, slowStartMs: 500, watchMs: 200, ejectMs: 600 }
 
 export interface ScratchHaproxy { readonly balancer: HaproxyBalancer; close(): Promise<void> }
 
