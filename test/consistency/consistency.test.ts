@@ -77,7 +77,7 @@ test('no session is shown something older than what it wrote or read', async t =
   }
 })
 
-test('nor where the processes share a Redis', { skip: skipWithout('redis') }, async t => {
+test('nor where the processes share a Redis', { skip: skipWithout('redis') || (isSoak ? false : 'runs in npm run soak') }, async t => {
   const deployment = await deployRegister(t, {}, shared)
   const stop = holdUp(deployment, randomFrom(11))
   const outcome = await runSessions({ url: deployment.url, random: randomFrom(12), operations: isSoak ? 60_000 : 3_000 }).finally(stop)

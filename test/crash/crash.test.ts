@@ -84,7 +84,7 @@ test(`kill -9 under ${writers} writers loses nothing and doubles nothing`, async
   assert.deepEqual(await ledger.verify(client), [])
 })
 
-test('with events and jobs over a broker, which is killed as well, nothing is lost and nothing doubled either', { skip: skipWithout('nats') }, async t => {
+test('with events and jobs over a broker, which is killed as well, nothing is lost and nothing doubled either', { skip: skipWithout('nats') || (isSoak ? false : 'runs in npm run soak') }, async t => {
   const ledger = new Ledger()
   const deployment = await roundsOf(ledger, {}, isSoak ? rounds : withBroker.length, isSoak ? acknowledgedMin : 400, withBroker, path.join(import.meta.dirname, '../topologies/broker.ts'))
   const client = await databaseOf(deployment)
