@@ -2,11 +2,12 @@
 import type { ErrorCode } from '../base/errors.ts'
 import type { Histogram } from '../base/histogram.ts'
 import type { Counter, MetricRegistry } from '../base/metric-registry.ts'
+import { places } from '../base/place.ts'
+import type { Place } from '../base/place.ts'
 import { monotonicMs } from '../base/time.ts'
 import type { Declared } from '../model/intent.ts'
 import { asTenfoldError } from './problem.ts'
-import { places } from './residence.ts'
-import type { Place, Residence } from './residence.ts'
+import type { Residence } from './residence.ts'
 
 /** The deliveries and attempts of subscriptions, projections and jobs are never refused: they fail. */
 const outcomes = ['ok', 'refused', 'failed'] as const

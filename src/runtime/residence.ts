@@ -4,10 +4,8 @@
  * loop or waiting for what Tenfold does not see. The parts add up to the whole: what
  * overlaps counts for what began first.
  */
+import type { Place } from '../base/place.ts'
 import type { Span, Trace } from './span.ts'
-
-export const places = ['own', 'pool', 'statement', 'commit', 'read-models', 'broadcast', 'cache'] as const
-export type Place = typeof places[number]
 
 /** Milliseconds by place. */
 export type Residence = Record<Place, number>

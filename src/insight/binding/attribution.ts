@@ -6,7 +6,7 @@
  * machine that is shared it would hide what the deployment itself waits for.
  */
 import type { Doing } from '../../ports/measurements.ts'
-import type { Place } from '../../runtime/residence.ts'
+import type { Place } from '../../base/place.ts'
 import type { Doings, Evidence, PoolEvidence } from './evidence.ts'
 
 export type Resource = 'event-loop' | 'database' | 'pool' | 'locks' | 'log' | 'data' | 'pause' | 'read-models' | 'outside' | 'machine'

@@ -5,7 +5,7 @@
  * is their rate times the time that each spends there.
  */
 import type { Doing } from '../../ports/measurements.ts'
-import type { Place } from '../../runtime/residence.ts'
+import type { Place } from '../../base/place.ts'
 
 export interface ProcessEvidence {
   /** `web-0`. */

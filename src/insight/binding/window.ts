@@ -4,7 +4,7 @@ import { MetricWindow } from '../../base/metric-window.ts'
 import type { Reading } from '../../base/metric-window.ts'
 import type { StatementFacts } from '../../ports/inspection.ts'
 import type { Activity, Doing } from '../../ports/measurements.ts'
-import { places } from '../../runtime/residence.ts'
+import { places } from '../../base/place.ts'
 import type { ActivityEvidence, Doings, Evidence, GhostEvidence, IntentEvidence, PoolEvidence, ProcessEvidence, StatementEvidence } from './evidence.ts'
 
 export interface Observed {
