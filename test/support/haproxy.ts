@@ -9,6 +9,8 @@ import { HaproxyBalancer } from '../../src/drivers/haproxy/balancer.ts'
 import type { HaproxyOptions } from '../../src/drivers/haproxy/balancer.ts'
 import type { Balancer } from '../../src/ports/balancer.ts'
 
+/** HAProxy looks at the shares of new nodes once in a second. */
+const rampMs = 1_000
 /** Quick enough for a test, and otherwise as in earnest. */
 const quick = { host: '127.0.0.1', port: 0, foreignPrefixes: ['/legacy'], nodeRequestsMax: 8, queueMs: 600, checkMs: 1_000, slowStartMs: 500, watchMs: 200, ejectMs: 600 }
 
@@ -31,7 +33,7 @@ export function haproxyDriver(name = 'haproxy', change: (balancer: HaproxyBalanc
         open: () => balancer.open(), close: graceMs => balancer.close(graceMs), add: node => balancer.add(node), observe: () => balancer.observe(),
         drain: (node, graceMs) => balancer.drain(node, graceMs), remove: node => balancer.remove(node), ...change(balancer),
       }
-      const subject = { balancer: changed, url: `http://127.0.0.1:${balancer.port}`, foreignPrefix: '/legacy', nodeRequestsMax: quick.nodeRequestsMax, ejectMs: quick.ejectMs, slowStartMs: quick.slowStartMs, kill: () => void process.kill(balancer.pid!, 'SIGKILL') }
+      const subject = { balancer: changed, url: `http://127.0.0.1:${balancer.port}`, foreignPrefix: '/legacy', nodeRequestsMax: quick.nodeRequestsMax, ejectMs: quick.ejectMs, slowStartMs: quick.slowStartMs + rampMs, kill: () => void process.kill(balancer.pid!, 'SIGKILL') }
       return { subject, close }
     },
   }
