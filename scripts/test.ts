@@ -7,6 +7,8 @@ import { spawnSync } from 'node:child_process'
 import { globSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
 import { installEngines } from './engines.ts'
 
 const root = path.dirname(import.meta.dirname)
@@ -42,16 +44,24 @@ const files = chosen.length > 0 ? chosen : globSync(patterns, { cwd: root, exclu
 const folder = mkdtempSync(path.join(os.tmpdir(), 'tenfold-run-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
-function run(command: string, argv: readonly string[]): void {
-  const env = { ...process.env, TENFOLD_TEST_FOLDER: folder, ...(isSoak ? { TENFOLD_SOAK: '1' } : {}) }
-  const { status } = spawnSync(command, argv, { cwd: root, stdio: 'inherit', env })
+Object.assign(process.env, { TENFOLD_TEST_FOLDER: folder, ...(isSoak ? { TENFOLD_SOAK: '1' } : {}) })
+
+function typesOf(project: string): void {
+  const { status } = spawnSync(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project], { cwd: root, stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
+}
+
+/** In this order: `node --test` would sort them. */
+async function runFiles(chosenFiles: readonly string[], concurrency: number): Promise<void> {
+  if (chosenFiles.length === 0) return
+  const results = run({ files: chosenFiles.map(file => path.resolve(root, file)), concurrency, cwd: root })
+  results.on('test:fail', () => { process.exitCode = 1 })
+  for await (const text of results.compose(new spec())) process.stdout.write(text as string)
 }
 
 const missing = installEngines()
 if (missing.length > 0) process.stderr.write(`Tests that need ${missing.join(', ')} are left out; as root they would be installed.\n`)
-if (chosen.length === 0) for (const project of ['.', 'console']) run(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project])
-const measuring = isSoak ? files.filter(file => file.startsWith('test/overload/') || file === 'test/insight/scenarios.test.ts') : []
-const others = files.filter(file => !measuring.includes(file))
-if (others.length > 0) run(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...others])
-if (measuring.length > 0) run(process.execPath, ['--test', '--test-concurrency=1', '--test-reporter=spec', ...measuring])
+if (chosen.length === 0) for (const project of ['.', 'console']) typesOf(project)
+const isMeasuring = (file: string): boolean => isSoak && (file.startsWith('test/overload/') || file === 'test/insight/scenarios.test.ts')
+await runFiles(files.filter(file => !isMeasuring(file)), 2)
+await runFiles(files.filter(isMeasuring), 1)
