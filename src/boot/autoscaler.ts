@@ -6,6 +6,7 @@
  */
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { fault } from '../base/errors.ts'
 import type { Closers } from '../base/lifecycle.ts'
 import type { Logger } from '../base/log.ts'
 import type { MetricReading, NumberSample } from '../base/metric-registry.ts'
@@ -119,10 +120,16 @@ export interface AutoscalerStart extends Pick<AutoscalerOptions, 'dataFolder' | 
 export async function startAutoscaler({ plan, orchestrator, measured, ...options }: AutoscalerStart, closers: Closers): Promise<Autoscaler | null> {
   const processes = plan.processes.filter(one => one.scale)
   if (processes.length === 0) return null
-  const autoscaler = new Autoscaler({ ...options, processes, speed: Number(process.env.TENFOLD_SCALING_SPEED ?? 1), ask: () => orchestrator.ask('metrics'), backlog: async () => backlogIn(await measured.read()) })
+  const autoscaler = new Autoscaler({ ...options, processes, speed: speedOf(process.env.TENFOLD_SCALING_SPEED), ask: () => orchestrator.ask('metrics'), backlog: async () => backlogIn(await measured.read()) })
   await autoscaler.start()
   closers.add(() => autoscaler.stop())
   return autoscaler
+}
+
+function speedOf(text = '1'): number {
+  const speed = Number(text)
+  if (!(speed > 0 && speed <= 100)) throw fault('USAGE', `TENFOLD_SCALING_SPEED is '${text}': set it to a number above 0 and at most 100, or leave it out`)
+  return speed
 }
 
 /** An event waits for each of its consumers, and for each it is work. */
