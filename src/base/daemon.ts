@@ -50,6 +50,11 @@ export function findProgram(name: string, packages: readonly string[]): string {
   throw fault('ENGINE_MISSING', `${name} is not installed: apt-get install ${packages.join(' ')}`)
 }
 
+/** What to install, of a program that is looked for; null when it is there. */
+export function mendOf(find: () => string): string | null {
+  try { find(); return null } catch (error) { return (error as Error).message }
+}
+
 /**
  * The folder of an engine below the data folder. One that gives up root and works as a user of
  * its own must be able to walk there: what it cannot reach is replaced by one below the temporary files.

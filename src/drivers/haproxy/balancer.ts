@@ -7,7 +7,7 @@ import { rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { bindSocket } from '../../base/bound-socket.ts'
 import type { BoundSocket } from '../../base/bound-socket.ts'
-import { Daemon, engineFolder, findProgram } from '../../base/daemon.ts'
+import { Daemon, engineFolder, findProgram, mendOf } from '../../base/daemon.ts'
 import { fault, isTenfoldError } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
@@ -42,9 +42,7 @@ const awayMs = 20_000
 const findHaproxy = (): string => findProgram('haproxy', ['haproxy'])
 
 /** What to install; null when it is there. */
-export function haproxyMend(): string | null {
-  try { findHaproxy(); return null } catch (error) { return (error as Error).message }
-}
+export const haproxyMend = (): string | null => mendOf(findHaproxy)
 
 /** One per deployment, in the supervisor. `port` is known after `open`. */
 export class HaproxyBalancer implements Balancer {

@@ -8,7 +8,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { accepts, Daemon, findProgram } from '../../base/daemon.ts'
+import { accepts, Daemon, findProgram, mendOf } from '../../base/daemon.ts'
 import type { Logger } from '../../base/log.ts'
 
 export interface NatsServersOptions {
@@ -39,9 +39,7 @@ const user = 'tenfold'
 const packages = ['nats-server']
 
 /** Null where the program is found, else the mend. */
-export function natsMend(): string | null {
-  try { findProgram('nats-server', packages); return null } catch (error) { return (error as Error).message }
-}
+export const natsMend = (): string | null => mendOf(() => findProgram('nats-server', packages))
 
 const passwordOf = (secret: Buffer): string => createHmac('sha256', secret).update('tenfold nats').digest('hex')
 

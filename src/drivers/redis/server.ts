@@ -4,7 +4,7 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import { Daemon, findProgram } from '../../base/daemon.ts'
+import { Daemon, findProgram, mendOf } from '../../base/daemon.ts'
 import { fault } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
 import { after } from '../../base/time.ts'
@@ -51,9 +51,7 @@ export const embeddedRedisUrl = (place: RedisPlace): string =>
 const findRedis = (): string => findProgram('redis-server', ['redis-server'])
 
 /** Null where the program of an embedded Redis is found, else the mend. */
-export function redisMend(): string | null {
-  try { findRedis(); return null } catch (error) { return (error as Error).message }
-}
+export const redisMend = (): string | null => mendOf(findRedis)
 
 export async function startRedisServer(options: RedisServerOptions): Promise<RedisServer> {
   const program = findRedis()
