@@ -24,7 +24,9 @@ export const limits = {
   /** Admission, in each process: the fewest and the most requests in flight, and the latency that is no overload yet. */
   concurrencyMin: 36,
   concurrencyMax: 512,
-  admissionQueueMs: 250,
+  admissionQueueMs: 100,
+  /** A queue that was empty within this time is a burst, which may take as long to drain. */
+  burstMs: 1_000,
   /** A new connection that none of several processes takes in this time is refused. */
   connectionWaitMs: 2_000,
 

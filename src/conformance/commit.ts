@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { isTenfoldError } from '../base/errors.ts'
 import { bucketOf } from '../base/id.ts'
-import { monotonicMs } from '../base/time.ts'
+import { limits } from '../base/limits.ts'
+import { monotonicMs, sleep } from '../base/time.ts'
 import type { Database, Position, Transaction } from '../ports/database.ts'
 import type { Suite } from './check.ts'
 
@@ -10,6 +11,10 @@ const bucket = bucketOf('customer-1')
 
 const write = (database: Database, work: (transaction: Transaction) => Promise<void>, own: number | null = bucket): Promise<void> =>
   database.transaction({ service: 'alpha', bucket: own, deadlineMonotonicMs: monotonicMs() + 8_000 }, work)
+/** So many transactions no driver runs at once. */
+const connectionsBeyond = 64
+const refusable = (database: Database): Promise<void> =>
+  database.transaction({ service: 'alpha', bucket, deadlineMonotonicMs: monotonicMs() + 8_000, mayBeRefused: true }, async transaction => { await transaction.query(insert('refusable', bucket)) })
 const insert = (id: string, at: number) => ({ text: 'INSERT INTO item (bucket, id) VALUES ($1, $2)', values: [at, id] })
 
 export const commitChecks: Suite<{ readonly database: Database }>['checks'] = {
@@ -59,5 +64,22 @@ export const commitChecks: Suite<{ readonly database: Database }>['checks'] = {
     const position = await committed.promise
     const after = await database.position()
     assert.ok(position !== null && position.timeline >= 1 && position.lsn > before.lsn && position.lsn <= after.lsn)
+  },
+  async 'while connections are short, who may be refused is refused soon; the others wait and get theirs'({ database }) {
+    const held = Promise.withResolvers<void>()
+    const crowd = Array.from({ length: connectionsBeyond }, (_, index) => write(database, async transaction => {
+      await transaction.query(insert(`crowd-${index}`, bucket))
+      await held.promise
+    }))
+    // The crowd has what there is.
+    await sleep(300)
+    const startedAtMs = monotonicMs()
+    await assert.rejects(refusable(database), error => isTenfoldError(error) && error.code === 'OVERLOADED')
+    assert.ok(monotonicMs() - startedAtMs <= limits.burstMs + 500)
+    held.resolve()
+    await Promise.all(crowd)
+    await refusable(database)
+    const { rows } = await database.query<{ id: string }>('alpha', { text: 'SELECT id FROM item ORDER BY id', values: [] })
+    assert.equal(rows.length, connectionsBeyond + 1)
   },
 }

@@ -85,6 +85,8 @@ export interface TransactionScope {
   readonly bucket: number | null
   /** Monotonic time after which no further statement starts. */
   readonly deadlineMonotonicMs: number
+  /** When connections are short it is refused soon (OVERLOADED), instead of waiting for one until the deadline. Default false. */
+  readonly mayBeRefused?: boolean
   /** What the session has seen: it is not written where that was never known. */
   readonly after?: readonly Position[]
 }

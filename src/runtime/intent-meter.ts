@@ -66,6 +66,8 @@ export class IntentMeter {
 
   failed(error: unknown, startedAtMs: number): void {
     const { code, status } = asTenfoldError(error)
+    // Its transaction found no connection: nothing was begun.
+    if (code === 'OVERLOADED' && this.#answersCalls) return this.shed(code)
     this.#error(code)
     if (code === 'DEADLINE_EXCEEDED') this.#expired.add()
     this.#duration(status < 500 && this.#answersCalls ? 'refused' : 'failed').observe((monotonicMs() - startedAtMs) / 1_000)
@@ -81,7 +83,7 @@ export class IntentMeter {
     }
   }
 
-  /** Refused before it began. */
+  /** Refused before anything was done for it. */
   shed(code: 'OVERLOADED' | 'DRAINING'): void {
     this.#turnedAway++
     if (code === 'OVERLOADED') this.#shed.add()

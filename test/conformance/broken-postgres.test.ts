@@ -5,7 +5,7 @@ import { failures, verify } from '../../src/conformance/check.ts'
 import { databaseSuite } from '../../src/conformance/database.ts'
 import { leaseSuite } from '../../src/conformance/lease.ts'
 import { databaseDriver, leaseDriver } from '../support/postgres-drivers.ts'
-import { acknowledgesBeforeCommit, forgetsBucket, forgetsInbox, frozenPosition, neverEnters, outlivesTransactions, tellsTooEarly } from './broken/database.ts'
+import { acknowledgesBeforeCommit, forgetsBucket, forgetsInbox, frozenPosition, neverEnters, neverRefuses, outlivesTransactions, tellsTooEarly } from './broken/database.ts'
 import { believesAnyToken, grantsTwice, noticesNoLoss } from './broken/lease.ts'
 
 const databases = [
@@ -14,6 +14,7 @@ const databases = [
   [forgetsInbox, 'an inbox passes each message once per consumer'],
   [frozenPosition, 'a position covers what was acknowledged and grows'],
   [neverEnters, 'what follows enter belongs to the bucket entered, and only to it'],
+  [neverRefuses, 'while connections are short, who may be refused is refused soon; the others wait and get theirs'],
   [outlivesTransactions, 'a statement that comes after the end is refused, and changes nothing'],
   [tellsTooEarly, 'a transaction tells a position that covers it, and none before it has committed'],
 ] as const

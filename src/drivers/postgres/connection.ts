@@ -10,6 +10,7 @@ import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { MetricRegistry } from '../../base/metric-registry.ts'
 import type { Result, Statement } from '../../ports/database.ts'
+import { Lending } from './lending.ts'
 import { observePools, stateOf } from './pool-metrics.ts'
 import type { PoolState } from './pool-metrics.ts'
 import { PrimaryClient, primaryPool } from './primary-client.ts'
@@ -205,7 +206,7 @@ export class Connections {
   readonly database: string
   readonly #options: ConnectionOptions
   readonly #readers = new Map<string, Readers>()
-  readonly #writers = new Map<string, pg.Pool>()
+  readonly #writers = new Map<string, Lending>()
 
   constructor(options: ConnectionOptions) {
     this.#options = options
@@ -213,7 +214,7 @@ export class Connections {
     this.owner = this.#pool(null, ownersMax)
     observePools(options.metrics, () => [
       ...[...this.#readers].map(([service, readers]) => readers.stateOf(service)),
-      ...[...this.#writers].map(([service, pool]) => stateOf(service, 'write', pool)),
+      ...[...this.#writers.values()].map(lending => lending.state),
       stateOf('tenfold', 'owner', this.owner),
     ])
   }
@@ -238,14 +239,14 @@ export class Connections {
   }
 
   /** Connections for the service's transactions; what is sent without waiting is pipelined. */
-  writers(service: string): pg.Pool {
-    let pool = this.#writers.get(service)
-    if (!pool) this.#writers.set(service, pool = this.#pool(this.#loginOf(service), this.#options.writersMax ?? standard.writersMax))
-    return pool
+  writers(service: string): Lending {
+    let lending = this.#writers.get(service)
+    if (!lending) this.#writers.set(service, lending = new Lending(service, this.#pool(this.#loginOf(service), this.#options.writersMax ?? standard.writersMax)))
+    return lending
   }
 
   async close(): Promise<void> {
-    await Promise.all([...[...this.#readers.values()].map(one => one.close()), ...[...this.#writers.values(), this.owner].map(pool => pool.end())])
+    await Promise.all([...[...this.#readers.values()].map(one => one.close()), ...[...this.#writers.values()].map(lending => lending.close()), this.owner.end()])
   }
 
   #loginOf(service: string): Login {

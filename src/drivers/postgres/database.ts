@@ -159,7 +159,8 @@ class Driver implements PostgresDatabase {
   async #transaction<T>(scope: TransactionScope, work: (transaction: Transaction) => Promise<T>): Promise<T> {
     if (monotonicMs() >= scope.deadlineMonotonicMs) throw fault('DEADLINE_EXCEEDED')
     this.#replicas?.require(scope.after)
-    const client = await this.#connections.writers(scope.service).connect().catch((error: unknown) => { throw refusalOf(error) })
+    const writers = this.#connections.writers(scope.service)
+    const client = await writers.lend({ deadlineMonotonicMs: scope.deadlineMonotonicMs, mayBeRefused: scope.mayBeRefused ?? false }).catch((error: unknown) => { throw refusalOf(error) })
     const transaction = new PostgresTransaction(client, scope)
     let broken: Error | undefined
     const onError = (error: Error) => { broken = error }
@@ -181,7 +182,7 @@ class Driver implements PostgresDatabase {
       throw error
     } finally {
       client.off('error', onError)
-      client.release(broken)
+      writers.release(client, broken)
     }
   }
 

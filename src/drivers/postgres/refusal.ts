@@ -20,7 +20,7 @@ const inputCodes: Readonly<Record<string, string>> = {
 
 export function isConnectionLoss(error: unknown): boolean {
   const { code, message = '' } = error as PostgresError
-  return (code !== undefined && connectionCodes.has(code)) || /^Connection terminated|connection timeout|not queryable|Client was closed/i.test(message)
+  return (code !== undefined && connectionCodes.has(code)) || /^Connection terminated|connection timeout|timeout exceeded when trying to connect|not queryable|Client was closed/i.test(message)
 }
 
 export function refusalOf(error: unknown): unknown {

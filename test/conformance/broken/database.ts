@@ -49,6 +49,11 @@ const changed = (database: Database, changes: (transaction: Transaction) => Part
   }))),
 })
 
+/** Keeps everybody waiting for a connection. */
+export const neverRefuses = (database: Database): Database => over(database, {
+  transaction: (scope, work) => database.transaction({ ...scope, mayBeRefused: false }, work),
+})
+
 /** Stays with the first bucket. */
 export const neverEnters = (database: Database): Database => changed(database, () => ({ enter() {} }))
 
