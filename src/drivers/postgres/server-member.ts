@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import pg from 'pg'
+import type { CpuGroup } from '../../base/cpu-quota.ts'
 import { fault } from '../../base/errors.ts'
 import { monotonicMs, sleep } from '../../base/time.ts'
 import { memberFolder } from './group-state.ts'
@@ -18,7 +19,10 @@ import type { Guard, ServerRole } from './server-role.ts'
 import { startPostgresServer } from './server.ts'
 import type { PostgresServer, PostgresServerOptions } from './server.ts'
 
-export type MemberOptions = Pick<PostgresServerOptions, 'dataFolder' | 'machine' | 'settings' | 'log'>
+export interface MemberOptions extends Pick<PostgresServerOptions, 'dataFolder' | 'machine' | 'settings' | 'log'> {
+  /** Makes the group that limits a server's processor time. */
+  readonly limit?: ((name: string) => CpuGroup) | undefined
+}
 
 const askMs = 2_000
 const applyMs = 10_000
@@ -27,7 +31,7 @@ export class Member {
   readonly index: number
   /** Of its slot and its connection, and what the primary waits for. */
   readonly name: string
-  readonly #options: MemberOptions
+  readonly #options: PostgresServerOptions
   #files: ServerFiles | undefined
   server: PostgresServer | null = null
   port = 0
@@ -35,7 +39,8 @@ export class Member {
   constructor(index: number, options: MemberOptions) {
     this.index = index
     this.name = `tenfold_${index}`
-    this.#options = { ...options, dataFolder: memberFolder(options.dataFolder, index), settings: { ...groupSettings, ...options.settings } }
+    const { dataFolder, machine, settings, log, limit } = options
+    this.#options = { dataFolder: memberFolder(dataFolder, index), machine, settings: { ...groupSettings, ...settings }, log, group: limit?.(`postgres-${index}`) }
   }
 
   /** Before anything else: where it lies, and the port it will have. */

@@ -22,6 +22,7 @@
  * is drained. One that does not become ready ends the roll; the old ones stay.
  */
 import type { Readable } from 'node:stream'
+import type { CpuQuotas } from '../../base/cpu-quota.ts'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
@@ -66,6 +67,8 @@ export interface ProcessOrchestratorOptions {
   readonly onOutput?: TakeOutput | undefined
   /** Gives requests to the processes that are balanced. */
   readonly balancer?: Balancer | null
+  /** Without it a process that has a limit of its processor time is refused. */
+  readonly quotas?: CpuQuotas | null
   /** False is for negative controls: connections are dealt out however many wait. */
   readonly limitsConnections?: boolean
 }
@@ -86,6 +89,7 @@ class ProcessOrchestrator implements Orchestrator {
   readonly #onOutput: TakeOutput | undefined
   readonly #limitsConnections: boolean
   readonly #balancer: Balancer | null
+  readonly #quotas: CpuQuotas | null
   /** By everything that identifies a process: a changed spec is another one. */
   readonly #replicas = new Map<string, Replica>()
   readonly #leaving = new Set<Replica>()
@@ -100,6 +104,7 @@ class ProcessOrchestrator implements Orchestrator {
     this.#onOutput = options.onOutput
     this.#limitsConnections = options.limitsConnections ?? true
     this.#balancer = options.balancer ?? null
+    this.#quotas = options.quotas ?? null
   }
 
   /** One at a time, in the order of the calls. */
@@ -111,6 +116,8 @@ class ProcessOrchestrator implements Orchestrator {
 
   async #apply(processes: readonly ProcessSpec[]): Promise<void> {
     this.#refuseWhenStopping()
+    const limited = processes.find(({ cpu }) => cpu !== undefined)
+    if (limited && !this.#quotas) throw fault('NOT_SUPPORTED', `the process ${limited.name} is to use ${limited.cpu} cores at most, and nothing here keeps it to that: give the orchestrator quotas, or leave cpu out`)
     const wanted = new Map(processes.flatMap(spec => Array.from({ length: spec.replicas }, (_, replica) => [keyOf(spec, replica), { spec, replica }] as const)))
     const addresses = new Map(processes.flatMap(({ listen }) => listen ? [[addressOf(listen), listen] as const] : []))
     for (const [address, { host, port }] of addresses) {
@@ -140,11 +147,22 @@ class ProcessOrchestrator implements Orchestrator {
   }
 
   #start(key: string, { spec, replica }: Place): Replica {
-    const listener = spec.isBalanced && this.#balancer ? new BalancedDoor(this.#balancer, `${spec.name}-${replica}`, this.#log) : spec.listen && this.#listeners.get(addressOf(spec.listen))
+    const listener = spec.isBalanced && this.#balancer ? new BalancedDoor(this.#balancer, `${spec.name}-${replica}`, spec.cpu, this.#log) : spec.listen && this.#listeners.get(addressOf(spec.listen))
     const launch: ReplicaOptions['launch'] = (command, env) => this.#spares?.take(command, env) ?? spawnProcess(this.#nodePath, command, env, this.#onOutput !== undefined)
-    const started = new Replica({ spec, replica, listener, launch, log: this.#log, onOutput: this.#onOutput })
+    const started = new Replica({ spec, replica, listener, launch, limit: this.#limitOf(spec, replica), log: this.#log, onOutput: this.#onOutput })
     this.#replicas.set(key, started)
     return started
+  }
+
+  #limitOf({ name, cpu }: ProcessSpec, replica: number): ReplicaOptions['limit'] {
+    const quotas = this.#quotas
+    if (cpu === undefined || !quotas) return undefined
+    // By the id too: while a process is replaced the old one and the new have a whole share each.
+    return pid => {
+      const group = quotas.limit(`${name}-${replica}-${pid}`, cpu)
+      group.add(pid)
+      return () => group.remove()
+    }
   }
 
   #livingAt(name: string, replica: number): string | undefined {
@@ -203,5 +221,5 @@ const addressOf = (listen: { readonly host: string; readonly port: number }): st
 
 function keyOf(spec: ProcessSpec, replica: number): string {
   const env = Object.entries(spec.env).sort(([a], [b]) => a < b ? -1 : 1)
-  return JSON.stringify([spec.name, replica, spec.command, env, spec.listen ? addressOf(spec.listen) : null, spec.isBalanced === true])
+  return JSON.stringify([spec.name, replica, spec.command, env, spec.listen ? addressOf(spec.listen) : null, spec.isBalanced === true, spec.cpu ?? null])
 }
