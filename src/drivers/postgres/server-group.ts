@@ -206,7 +206,9 @@ class Group implements PostgresGroup {
     dead.fence()
     dead.server?.detach()
     dead.server = null
+    const fencedMs = monotonicMs()
     const next = await this.#elect()
+    const electedMs = monotonicMs()
     if (next === null) {
       await this.#startPrimary().catch(async (error: unknown) => {
         await sleep(restartPauseMs, this.#stopping.signal)
@@ -215,7 +217,7 @@ class Group implements PostgresGroup {
       this.#options.log.warn({ port: dead.port, ms: Math.round(monotonicMs() - sinceMs) }, 'the primary had died and runs again')
       return
     }
-    await this.#promote(next, sinceMs)
+    await this.#promote(next, sinceMs, { fenceMs: Math.round(fencedMs - sinceMs), electionMs: Math.round(electedMs - fencedMs) })
   }
 
   /** The replica with most of the log, if it is sure to have everything acknowledged; else null. */
@@ -235,7 +237,7 @@ class Group implements PostgresGroup {
     }
   }
 
-  async #promote(next: Member, sinceMs: number): Promise<void> {
+  async #promote(next: Member, sinceMs: number, phases: Readonly<Record<string, number>>): Promise<void> {
     const old = this.#primary
     const rest = this.members.filter(member => member !== next && member !== old)
     const alive = rest.filter(member => member.server !== null)
@@ -250,7 +252,7 @@ class Group implements PostgresGroup {
       .then(([promotion]) => { if (promotion!.status === 'rejected') throw promotion!.reason })
     this.#guard = guard
     const withoutMs = monotonicMs() - sinceMs
-    this.#options.log.warn({ epoch: this.state.epoch, old: old.port, port: next.port, ms: Math.round(withoutMs) }, 'the primary had died; a replica has been promoted')
+    this.#options.log.warn({ epoch: this.state.epoch, old: old.port, port: next.port, ms: Math.round(withoutMs), ...phases }, 'the primary had died; a replica has been promoted')
     for (const callback of this.#callbacks) callback(this.state, withoutMs)
     await this.#watchAsPrimary(next)
     for (const member of this.#others) this.#astrayAtMs.set(member.index, monotonicMs())
