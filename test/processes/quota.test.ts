@@ -10,7 +10,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import pg from 'pg'
-import { CpuQuotas, quotaMend } from '../../src/base/cpu-quota.ts'
+import { cpuCoresMin, CpuQuotas, quotaMend } from '../../src/base/cpu-quota.ts'
 import type { CgroupView } from '../../src/base/cpu-quota.ts'
 import { isTenfoldError } from '../../src/base/errors.ts'
 import { silentLogger } from '../../src/base/log.ts'
@@ -38,9 +38,9 @@ const isUnsupported = (pattern: RegExp) => (error: unknown) => isTenfoldError(er
 const groupOf = async (pid: number) => (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n').map(line => line.split(':')).find(([, controllers]) => controllers === '' || controllers?.split(',').includes('cpu') === true)?.[2] ?? ''
 
 test('a topology may limit its processes and its database servers', () => {
-  const withCpu = (cpu: number, databaseCpu?: number): Topology => ({ ...tuned, processes: { web: { ...Object.values(tuned.processes)[0]!, cpu } }, ports: { ...tuned.ports, database: { ...tuned.ports.database, cpu: databaseCpu } } }) as Topology
+  const withCpu = (cpu: number, databaseCpu?: number): Topology => ({ ...tuned, processes: { ...tuned.processes, web: { runs: 'everything', does: 'everything', replicas: 1, cpu } }, ports: { ...tuned.ports, database: { ...tuned.ports.database, cpu: databaseCpu } } }) as Topology
   assert.deepEqual(checkTopology(app, withCpu(0.2, 0.5)), [])
-  assert.equal(planOf(app, 'name', withCpu(0.2), 2).processes[0]!.cpu, 0.2)
+  assert.equal(planOf(app, 'name', withCpu(0.2), 2).processes.find(one => one.name === 'web')!.cpu, 0.2)
   assert.deepEqual([limitsCpu(tuned), limitsCpu(withCpu(0.2)), planOf(app, 'name', tuned, 2).processes[0]!.cpu], [false, true, null])
   for (const cpu of [0, -1, 0.01, NaN, Infinity]) assert.match(checkTopology(app, withCpu(cpu)).join(), /^processes\.web\.cpu is \S+; write a number of cores of at least 0\.05/)
   assert.match(checkTopology(app, withCpu(1, 0)).join(), /ports\.database\.cpu is 0/)
@@ -99,7 +99,7 @@ test('where there are no groups the refusal says why, and what to do', async con
 
 test('a process that is limited uses no more, one that is not does (the negative control)', { skip }, async context => {
   const quotas = new CpuQuotas(await temporaryFolder(context))
-  const cores = 0.1
+  const cores = cpuCoresMin
   const burn = async (isLimited: boolean) => {
     const child = spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' })
     const group = quotas.limit('burner', cores)
@@ -116,11 +116,14 @@ test('a process that is limited uses no more, one that is not does (the negative
       group.remove()
     }
   }
-  const [limited, free] = [await burn(true), await burn(false)]
+  const limited = await burn(true)
+  let free = await burn(false)
+  // A machine that is busy gives it little for a while.
+  for (let attempt = 0; attempt < 5 && free.used < cores * 1.5; attempt++) free = await burn(false)
   context.diagnostic(`asked ${cores} cores, got ${limited.used.toFixed(3)}; without a limit ${free.used.toFixed(3)}`)
   assert.ok(limited.used < cores * 1.3, `${limited.used} cores`)
   assert.ok(limited.throttled > 0 && limited.throttled <= limited.periods)
-  assert.ok(free.used > limited.used * 1.5 && free.throttled === 0, `without a limit ${free.used} cores`)
+  assert.ok(free.used > cores * 1.5 && free.throttled === 0, `without a limit ${free.used} cores`)
   quotas.close()
 })
 

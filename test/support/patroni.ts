@@ -134,7 +134,7 @@ async function makeNode(name: string, folder: string, etcdPort: number, run: (pr
       if (!answer.ok) throw new Error(`no switchover: ${answer.status} ${await answer.text()}`)
     },
     role: () => fetch(`http://127.0.0.1:${apiPort}/patroni`, { signal: AbortSignal.timeout(2_000) })
-      .then(async answer => { const { role, state } = await answer.json() as { role: string; state: string }; return state === 'running' ? role : null }, () => null),
+      .then(async answer => { const { role, state } = await answer.json() as { role: string; state: string }; return state === 'running' ? role : null }).catch(() => null),
   }
 }
 

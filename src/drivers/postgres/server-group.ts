@@ -244,16 +244,16 @@ class Group implements PostgresGroup {
     // The old one cannot confirm anything until it has been made anew; until then the others do, as far as there are any.
     const guard: Guard = { count: Math.min(this.#options.synchronous, alive.length), names: this.#options.synchronous === 0 ? [] : alive.map(member => member.name) }
     this.state = { epoch: this.state.epoch + 1, primary: next.index }
-    await writeGroupState(this.#options.dataFolder, this.state)
+    const decided = writeGroupState(this.#options.dataFolder, this.state)
     const primary = next.addressWith(this.#password)
     // The others turn to it meanwhile, so that its first commit is confirmed at once.
-    const turning = alive.map(member => member.take({ is: 'replica', name: member.name, of: primary }))
-    await Promise.allSettled([next.promote(guard, this.members.filter(member => member !== next).map(member => member.name)), ...turning])
-      .then(([promotion]) => { if (promotion!.status === 'rejected') throw promotion!.reason })
+    const turning = Promise.allSettled(alive.map(member => member.take({ is: 'replica', name: member.name, of: primary })))
+    await next.promote(guard, alive.map(member => member.name), decided).finally(() => decided)
     this.#guard = guard
     const withoutMs = monotonicMs() - sinceMs
     this.#options.log.warn({ epoch: this.state.epoch, old: old.port, port: next.port, ms: Math.round(withoutMs), ...phases }, 'the primary had died; a replica has been promoted')
     for (const callback of this.#callbacks) callback(this.state, withoutMs)
+    await turning
     await this.#watchAsPrimary(next)
     for (const member of this.#others) this.#astrayAtMs.set(member.index, monotonicMs())
   }
