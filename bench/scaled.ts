@@ -6,26 +6,31 @@
  * `database`: each Postgres server has a share of a core, and the nodes have all they want: one
  * deployment with a server alone, one with a primary and two replicas, nothing kept.
  *
- *   node bench/scaled.ts [--rounds 5] [--seconds 4] [--parts nodes,database] [--node-cpu 0.2] [--server-cpu 0.15]
+ *   node bench/scaled.ts [--rounds 5] [--seconds 4] [--parts nodes,database] [--node-cpu 0.2] [--server-cpu 0.15] [--data FOLDER]
+ *
+ * FOLDER: sample data that is made once and used again.
  */
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { parseArgs } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 import topology from '../examples/conduit/topologies/3-scaled-out.ts'
 import { command } from '../src/drivers/haproxy/command-socket.ts'
 import { authorization, registerPeople, sampleArticles, tokenOf } from './client.ts'
-import { environmentOf, startOn } from './conduit.ts'
+import type { Person } from './client.ts'
+import { environmentOf, startConduit, startOn } from './conduit.ts'
 import { cpuMicroseconds } from './cpu-time.ts'
 import { runLoad } from './load/load.ts'
 import type { LoadRequest } from './load/load.ts'
-import { rootFolder, runScript } from './process.ts'
+import { rootFolder } from './process.ts'
 import type { Server } from './process.ts'
 import { commitText, machineText } from './table.ts'
 
 const { values: options } = parseArgs({ options: {
   rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '4' }, parts: { type: 'string', default: 'nodes,database' },
-  'node-cpu': { type: 'string', default: '0.2' }, 'server-cpu': { type: 'string', default: '0.15' },
+  'node-cpu': { type: 'string', default: '0.2' }, 'server-cpu': { type: 'string', default: '0.15' }, data: { type: 'string' },
 } })
 const [rounds, durationMs, nodeCpu, serverCpu] = [Number(options.rounds), Number(options.seconds) * 1_000, Number(options['node-cpu']), Number(options['server-cpu'])]
 /** The balancer gives a node that comes back its whole share after two seconds. */
@@ -44,20 +49,34 @@ interface Stand {
   readonly servers: readonly number[]
 }
 
+interface Place { readonly folder: string; readonly data: string }
 interface Changes { readonly web: object; readonly ports?: object }
 
+const people = Array.from({ length: peopleCount }, (_, index): Person => ({ email: `bench${index}@bench.example`, password: `bench-password-${index}` }))
+
+/** The sample data, and people who can sign in, in a folder that nothing runs on. */
+async function prepare(data: string): Promise<void> {
+  if (existsSync(path.join(data, 'prepared'))) return
+  say('seeding …')
+  await mkdir(data, { recursive: true, mode: 0o755 })
+  const conduit = await startConduit(data, 'x'.repeat(64))
+  try { await registerPeople(conduit.url, peopleCount) } finally { await conduit.stop() }
+  // Each copy takes a port of its own.
+  await rm(path.join(data, 'postgres/postgres.port'), { force: true })
+  await writeFile(path.join(data, 'prepared'), '')
+}
+
 /** Everything as topology 3 has it, but for what is changed. */
-async function standUp(folder: string, name: string, { web, ports }: Changes, requestsOf: (slugs: readonly string[], tokens: readonly string[]) => LoadRequest[]): Promise<Stand> {
+async function standUp({ folder, data }: Place, name: string, { web, ports }: Changes, requestsOf: (slugs: readonly string[], tokens: readonly string[]) => LoadRequest[]): Promise<Stand> {
   const dataFolder = path.join(folder, name)
-  await mkdir(dataFolder, { mode: 0o755 })
+  // Owners go along: the database belongs to another user where root runs this.
+  await promisify(execFile)('cp', ['-a', data, dataFolder])
   const file = path.join(folder, `${name}.ts`)
   const changed = { ...topology, processes: { web: { ...topology.processes.web, ...web }, worker: { ...topology.processes.worker, replicas: 1 } }, ports: { ...topology.ports, ...ports } }
   await writeFile(file, `export default ${JSON.stringify(changed)}\n`)
   const env = await environmentOf(dataFolder, 'x'.repeat(64))
   const server = await startOn(dataFolder, 'x'.repeat(64), file, env)
   try {
-    await runScript(['src/cli/main.ts', 'seed', '--app', 'examples/conduit/app.ts', '--topology', file], env)
-    const people = await registerPeople(server.url, peopleCount)
     const tokens: string[] = []
     for (const person of people) tokens.push(await tokenOf(server.url, person))
     const { slugs } = await sampleArticles(server.url, articlePages)
@@ -162,23 +181,23 @@ async function inTurn(names: readonly string[], one: (name: string) => Promise<R
 type Rows = Readonly<Record<string, Round>>
 type KeepStand = (stand: Promise<Stand>) => Promise<Stand>
 
-async function nodesPart(folder: string, keep: KeepStand): Promise<Record<string, Rows>> {
-  say(`four nodes of ${nodeCpu} core: starting and seeding …`)
-  const stand = await keep(standUp(folder, 'nodes', { web: { replicas: 4, cpu: nodeCpu } }, (slugs, tokens) => readMix(slugs, tokens)))
+async function nodesPart(place: Place, keep: KeepStand): Promise<Record<string, Rows>> {
+  say(`four nodes of ${nodeCpu} core: starting …`)
+  const stand = await keep(standUp(place, 'nodes', { web: { replicas: 4, cpu: nodeCpu } }, (slugs, tokens) => readMix(slugs, tokens)))
   const rows = (name: Stand) => inTurn(['1', '2', '4'], async count => { await give(name, Number(count)); return measure(name, connectionsPerNode * Number(count)) })
   const signedIn = await rows(stand)
   const kept = await rows({ ...stand, requests: readMix((await sampleArticles(stand.server.url, articlePages)).slugs, null) })
   return { 'nodes, read mix of people': signedIn, 'nodes, read mix of anybody': kept }
 }
 
-async function databasePart(folder: string, keep: KeepStand): Promise<Record<string, Rows>> {
-  say(`servers of ${serverCpu} core: starting and seeding …`)
+async function databasePart(place: Place, keep: KeepStand): Promise<Record<string, Rows>> {
+  say(`servers of ${serverCpu} core: starting …`)
   const unkept = { cache: { driver: 'none' } }
   const database = { driver: 'postgres', embedded: true, settings: 'machine', cpu: serverCpu }
   const requests = (_: readonly string[], tokens: readonly string[]) => listMix(tokens)
   const stands: Readonly<Record<string, Stand>> = {
-    alone: await keep(standUp(folder, 'alone', { web: { replicas: 2 }, ports: { ...unkept, database } }, requests)),
-    'with 2 replicas': await keep(standUp(folder, 'replicated', { web: { replicas: 2 }, ports: { ...unkept, database: { ...database, replicas: 2, synchronous: 1 } } }, requests)),
+    alone: await keep(standUp(place, 'alone', { web: { replicas: 2 }, ports: { ...unkept, database } }, requests)),
+    'with 2 replicas': await keep(standUp(place, 'replicated', { web: { replicas: 2 }, ports: { ...unkept, database: { ...database, replicas: 2, synchronous: 1 } } }, requests)),
   }
   return { 'database, lists': await inTurn(Object.keys(stands), name => measure(stands[name]!, connectionsPerNode * 2)) }
 }
@@ -191,9 +210,13 @@ const keep: KeepStand = async starting => {
   closers.push(() => stand.server.stop())
   return stand
 }
+/** Whoever ends it ends what it has started, too. */
+process.once('SIGTERM', () => { void Promise.all(closers.slice(1).map(close => close().catch(() => {}))).finally(() => process.exit(1)) })
 try {
+  const place = { folder, data: path.resolve(options.data ?? path.join(folder, 'data')) }
+  await prepare(place.data)
   const parts = options.parts.split(',')
-  const rows = { ...parts.includes('nodes') ? await nodesPart(folder, keep) : {}, ...parts.includes('database') ? await databasePart(folder, keep) : {} }
+  const rows = { ...parts.includes('nodes') ? await nodesPart(place, keep) : {}, ...parts.includes('database') ? await databasePart(place, keep) : {} }
   const at = new Date().toISOString()
   const ratios = Object.fromEntries(Object.entries(rows).flatMap(([part, contenders]) => {
     const [first, ...others] = Object.entries(contenders)

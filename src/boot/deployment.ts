@@ -27,6 +27,7 @@ import { startBalancer } from './balancer.ts'
 import { startBroker } from './broker.ts'
 import { startCdn } from './cdn.ts'
 import { databaseOf } from './database.ts'
+import { distanceOf } from './distance.ts'
 import { engineMetrics } from './engine-metrics.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
 import type { LogBook } from './log-book.ts'
@@ -129,7 +130,7 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const redisUrls = await startRedis(topology.ports, { dataFolder: options.dataFolder, secret: Buffer.from(secret, 'hex'), log: options.log }, closers)
   const port = options.port ?? topology.ports.ingress.port
   const balancer = await startBalancer({ plan, host: options.host, port, dataFolder: options.dataFolder, log: options.log })
-  const orchestrator = openProcessOrchestrator({ log: options.log, spares, balancer, quotas, limitsConnections: process.env.TENFOLD_LIMITER !== 'off', onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
+  const orchestrator = openProcessOrchestrator({ log: options.log, spares, balancer, quotas, distance: balancer && distanceOf({ dataFolder: options.dataFolder, urls: [databaseUrl, brokerUrl] }), limitsConnections: process.env.TENFOLD_LIMITER !== 'off', onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
   closers.add(() => orchestrator.stop(limits.drainMs))
   if (balancer) closers.add(() => balancer.close(limits.drainMs))
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()

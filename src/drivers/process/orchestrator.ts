@@ -29,6 +29,7 @@ import type { Logger } from '../../base/log.ts'
 import type { Balancer } from '../../ports/balancer.ts'
 import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
 import { BalancedDoor } from './balanced-door.ts'
+import type { Distance, Place as FarPlace } from './distance.ts'
 import { Listener } from './listener.ts'
 import type { Door } from './listener.ts'
 import { Replica } from './replica.ts'
@@ -69,6 +70,8 @@ export interface ProcessOrchestratorOptions {
   readonly balancer?: Balancer | null
   /** Without it a process that has a limit of its processor time is refused. */
   readonly quotas?: CpuQuotas | null
+  /** Processes that are balanced run far away. */
+  readonly distance?: Distance | null
   /** False is for negative controls: connections are dealt out however many wait. */
   readonly limitsConnections?: boolean
 }
@@ -90,6 +93,8 @@ class ProcessOrchestrator implements Orchestrator {
   readonly #limitsConnections: boolean
   readonly #balancer: Balancer | null
   readonly #quotas: CpuQuotas | null
+  readonly #distance: Distance | null
+  readonly #far = new Map<Replica, FarPlace>()
   /** By everything that identifies a process: a changed spec is another one. */
   readonly #replicas = new Map<string, Replica>()
   readonly #leaving = new Set<Replica>()
@@ -105,6 +110,7 @@ class ProcessOrchestrator implements Orchestrator {
     this.#limitsConnections = options.limitsConnections ?? true
     this.#balancer = options.balancer ?? null
     this.#quotas = options.quotas ?? null
+    this.#distance = options.distance ?? null
   }
 
   /** One at a time, in the order of the calls. */
@@ -134,7 +140,7 @@ class ProcessOrchestrator implements Orchestrator {
       if (this.#replicas.get(key)?.isOver === false) continue
       const before = this.#livingAt(place.spec.name, place.replica)
       if (before) changed.push([before, key])
-      else this.#start(key, place)
+      else await this.#start(key, place)
     }
     await Promise.all([...wanted.keys()].map(key => this.#replicas.get(key)?.ready))
     for (const [before, key] of changed) await this.#roll(before, key, wanted.get(key)!)
@@ -146,11 +152,14 @@ class ProcessOrchestrator implements Orchestrator {
     }
   }
 
-  #start(key: string, { spec, replica }: Place): Replica {
-    const listener = spec.isBalanced && this.#balancer ? new BalancedDoor(this.#balancer, `${spec.name}-${replica}`, spec.cpu, this.#log) : spec.listen && this.#listeners.get(addressOf(spec.listen))
-    const launch: ReplicaOptions['launch'] = (command, env) => this.#spares?.take(command, env) ?? spawnProcess(this.#nodePath, command, env, this.#onOutput !== undefined)
+  async #start(key: string, { spec, replica }: Place): Promise<Replica> {
+    const far = spec.isBalanced ? await this.#distance?.place() : undefined
+    const listener = spec.isBalanced && this.#balancer ? new BalancedDoor(this.#balancer, `${spec.name}-${replica}`, { share: spec.cpu, port: far?.port }, this.#log) : spec.listen && this.#listeners.get(addressOf(spec.listen))
+    const launch: ReplicaOptions['launch'] = (command, env) => far ? spawnProcess(this.#nodePath, command, { ...env, ...far.env }, this.#onOutput !== undefined, far.prefix)
+      : this.#spares?.take(command, env) ?? spawnProcess(this.#nodePath, command, env, this.#onOutput !== undefined)
     const started = new Replica({ spec, replica, listener, launch, limit: this.#limitOf(spec, replica), log: this.#log, onOutput: this.#onOutput })
     this.#replicas.set(key, started)
+    if (far) this.#far.set(started, far)
     return started
   }
 
@@ -172,7 +181,7 @@ class ProcessOrchestrator implements Orchestrator {
   async #roll(before: string, key: string, place: Place): Promise<void> {
     this.#refuseWhenStopping()
     try {
-      await this.#start(key, place).ready
+      await (await this.#start(key, place)).ready
     } catch (error) {
       if (!this.#stopping) await this.#retire(one => one === key, 0)
       throw error
@@ -191,6 +200,8 @@ class ProcessOrchestrator implements Orchestrator {
       this.#leaving.add(replica)
       await replica.stop(graceMs, lingerMs)
       this.#leaving.delete(replica)
+      await this.#far.get(replica)?.close()
+      this.#far.delete(replica)
     }))
   }
 
