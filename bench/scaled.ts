@@ -166,8 +166,11 @@ function medianRound(all: readonly Round[]): Round {
   }
 }
 
+const lineOf = (part: string, name: string, one: Round): string =>
+  `${part.padEnd(27)} ${name.padEnd(15)} ${Math.round(one.requestsPerSecond).toString().padStart(6)} req/s  p50 ${one.p50Ms.toFixed(1)} ms  p99 ${one.p99Ms.toFixed(1)} ms  generator ${Math.round(one.generatorLoad * 100)} %  cores ${JSON.stringify(one.cores)} ${JSON.stringify(one.byStatus)}\n`
+
 /** In turn, after a round that only warms; the medians of each. */
-async function inTurn(names: readonly string[], one: (name: string) => Promise<Round>): Promise<Record<string, Round>> {
+async function inTurn(part: string, names: readonly string[], one: (name: string) => Promise<Round>): Promise<Record<string, Round>> {
   const found = new Map<string, Round[]>(names.map(name => [name, []]))
   for (let round = -1; round < rounds; round++) {
     for (const name of names) {
@@ -175,7 +178,9 @@ async function inTurn(names: readonly string[], one: (name: string) => Promise<R
       if (round >= 0) found.get(name)!.push(measured)
     }
   }
-  return Object.fromEntries([...found].map(([name, all]) => [name, medianRound(all)]))
+  const rows = Object.fromEntries([...found].map(([name, all]) => [name, medianRound(all)]))
+  for (const [name, row] of Object.entries(rows)) process.stdout.write(lineOf(part, name, row))
+  return rows
 }
 
 type Rows = Readonly<Record<string, Round>>
@@ -184,10 +189,12 @@ type KeepStand = (stand: Promise<Stand>) => Promise<Stand>
 async function nodesPart(place: Place, keep: KeepStand): Promise<Record<string, Rows>> {
   say(`four nodes of ${nodeCpu} core: starting …`)
   const stand = await keep(standUp(place, 'nodes', { web: { replicas: 4, cpu: nodeCpu } }, (slugs, tokens) => readMix(slugs, tokens)))
-  const rows = (name: Stand) => inTurn(['1', '2', '4'], async count => { await give(name, Number(count)); return measure(name, connectionsPerNode * Number(count)) })
-  const signedIn = await rows(stand)
-  const kept = await rows({ ...stand, requests: readMix((await sampleArticles(stand.server.url, articlePages)).slugs, null) })
-  return { 'nodes, read mix of people': signedIn, 'nodes, read mix of anybody': kept }
+  const [people, anybody] = ['nodes, read mix of people', 'nodes, read mix of anybody']
+  const rows = (part: string, subject: Stand) => inTurn(part, ['1', '2', '4'], async count => { await give(subject, Number(count)); return measure(subject, connectionsPerNode * Number(count)) })
+  return {
+    [people]: await rows(people, stand),
+    [anybody]: await rows(anybody, { ...stand, requests: readMix((await sampleArticles(stand.server.url, articlePages)).slugs, null) }),
+  }
 }
 
 async function databasePart(place: Place, keep: KeepStand): Promise<Record<string, Rows>> {
@@ -199,7 +206,7 @@ async function databasePart(place: Place, keep: KeepStand): Promise<Record<strin
     alone: await keep(standUp(place, 'alone', { web: { replicas: 2 }, ports: { ...unkept, database } }, requests)),
     'with 2 replicas': await keep(standUp(place, 'replicated', { web: { replicas: 2 }, ports: { ...unkept, database: { ...database, replicas: 2, synchronous: 1 } } }, requests)),
   }
-  return { 'database, lists': await inTurn(Object.keys(stands), name => measure(stands[name]!, connectionsPerNode * 2)) }
+  return { 'database, lists': await inTurn('database, lists', Object.keys(stands), name => measure(stands[name]!, connectionsPerNode * 2)) }
 }
 
 const folder = await mkdtemp(path.join(tmpdir(), 'tenfold-bench-'))
@@ -225,9 +232,6 @@ try {
   const result = { at, commit: commitText(), machine: machineText(), rounds, durationMs, warmupMs, nodeCpu, serverCpu, connectionsPerNode, rows, ratios }
   const file = path.join(rootFolder, 'bench/results', `${at.slice(0, 10)}-${result.commit}-scaled.json`)
   await writeFile(file, `${JSON.stringify(result, null, 2)}\n`)
-  for (const [part, contenders] of Object.entries(rows)) for (const [name, one] of Object.entries(contenders)) {
-    process.stdout.write(`${part.padEnd(27)} ${name.padEnd(15)} ${Math.round(one.requestsPerSecond).toString().padStart(6)} req/s  p50 ${one.p50Ms.toFixed(1)} ms  p99 ${one.p99Ms.toFixed(1)} ms  generator ${Math.round(one.generatorLoad * 100)} %  cores ${JSON.stringify(one.cores)} ${JSON.stringify(one.byStatus)}\n`)
-  }
   process.stdout.write(`${Object.entries(ratios).map(([name, value]) => `${name} ${value}`).join('\n')}\n${file}\n`)
 } finally {
   for (const close of closers.toReversed()) await close().catch((error: unknown) => { say(String(error)) })
