@@ -153,7 +153,11 @@ class ProcessOrchestrator implements Orchestrator {
   }
 
   async #start(key: string, { spec, replica }: Place): Promise<Replica> {
+    const gone = this.#replicas.get(key)
+    if (gone) await this.#leave(gone)
     const far = spec.isBalanced ? await this.#distance?.place() : undefined
+    if (this.#stopping) await far?.close()
+    this.#refuseWhenStopping()
     const listener = spec.isBalanced && this.#balancer ? new BalancedDoor(this.#balancer, `${spec.name}-${replica}`, { share: spec.cpu, port: far?.port }, this.#log) : spec.listen && this.#listeners.get(addressOf(spec.listen))
     const launch: ReplicaOptions['launch'] = (command, env) => far ? spawnProcess(this.#nodePath, command, { ...env, ...far.env }, this.#onOutput !== undefined, far.prefix)
       : this.#spares?.take(command, env) ?? spawnProcess(this.#nodePath, command, env, this.#onOutput !== undefined)
@@ -161,6 +165,13 @@ class ProcessOrchestrator implements Orchestrator {
     this.#replicas.set(key, started)
     if (far) this.#far.set(started, far)
     return started
+  }
+
+  /** Nothing of it runs any more. */
+  async #leave(replica: Replica): Promise<void> {
+    const far = this.#far.get(replica)
+    this.#far.delete(replica)
+    await far?.close()
   }
 
   #limitOf({ name, cpu }: ProcessSpec, replica: number): ReplicaOptions['limit'] {
@@ -200,8 +211,7 @@ class ProcessOrchestrator implements Orchestrator {
       this.#leaving.add(replica)
       await replica.stop(graceMs, lingerMs)
       this.#leaving.delete(replica)
-      await this.#far.get(replica)?.close()
-      this.#far.delete(replica)
+      await this.#leave(replica)
     }))
   }
 
