@@ -57,8 +57,9 @@ test('the leader of a Patroni group is killed under writers: they go on at the n
     const first = await group.steady(2)
     await follows(first, 'killed', () => first.kill())
     await first.start()
-    const second = await group.steady(2)
-    await follows(second, 'relieved', () => second.handOver(first))
+    // The one that was killed is copied anew meanwhile.
+    const second = await group.steady(1)
+    await follows(second, 'relieved', () => second.handOver())
   } finally {
     stopping.abort()
     await Promise.all(writing)
@@ -68,7 +69,7 @@ test('the leader of a Patroni group is killed under writers: they go on at the n
   assert.deepEqual(await connected(await group.leader(), client => ledger.verify(client)), [])
 
   await t.test('negative control: a commit that waits for no replica is lost with its server, one that waits is not acknowledged', async () => {
-    const old = await group.steady(2)
+    const old = await group.steady(1)
     const senders: number[] = []
     await connected(old, async client => {
       await client.query('CREATE TABLE public.alone (id int)')

@@ -25,8 +25,8 @@ export interface PatroniNode {
   start(): Promise<void>
   /** Patroni and its Postgres, at once and without a word, as if the machine were gone. */
   kill(): Promise<void>
-  /** The same without haste: another takes over before this one ends its work. */
-  handOver(to: PatroniNode): Promise<void>
+  /** The same without haste: one that has everything takes over when this one has ended its work. */
+  handOver(): Promise<void>
   /** As its own interface tells: `master` for the leader; null when it does not answer. */
   role(): Promise<string | null>
 }
@@ -68,14 +68,14 @@ export async function startPatroni(): Promise<PatroniGroup> {
         const at = roles.findIndex(role => role === 'master' || role === 'primary')
         if (at >= 0) return nodes[at]!
       }
-      throw new Error(`no leader within ${patienceMs} ms: ${(await Promise.all(nodes.map(({ name }) => readFile(path.join(folder, `${name}.log`), 'utf8').then(text => text.slice(-600), () => '')))).join('\n--\n')}`)
+      throw new Error(`no leader within ${patienceMs} ms: ${await logsOf(folder, nodes)}`)
     },
     async steady(replicas) {
       for (const deadlineMs = monotonicMs() + patienceMs; monotonicMs() < deadlineMs; await sleep(200)) {
         const leader = await group.leader()
         if (await leaderIsFollowed(leader.url, replicas)) return leader
       }
-      throw new Error(`${replicas} replicas do not follow within ${patienceMs} ms`)
+      throw new Error(`${replicas} replicas do not follow within ${patienceMs} ms: ${await logsOf(folder, nodes)}`)
     },
     async close() {
       // Killed, not asked: what they keep goes anyway.
@@ -98,6 +98,9 @@ export async function startPatroni(): Promise<PatroniGroup> {
     throw error
   }
 }
+
+const logsOf = async (folder: string, nodes: readonly PatroniNode[]): Promise<string> =>
+  (await Promise.all(nodes.map(({ name }) => readFile(path.join(folder, `${name}.log`), 'utf8').then(text => `${name}: ${text.slice(-1_500)}`, () => '')))).join('\n--\n')
 
 async function leaderIsFollowed(url: string, replicas: number): Promise<boolean> {
   const { default: pg } = await import('pg')
@@ -129,8 +132,8 @@ async function makeNode(name: string, folder: string, etcdPort: number, run: (pr
       if (postmaster > 0) try { process.kill(postmaster, 'SIGKILL') } catch { /* It has ended by itself. */ }
       await ended
     },
-    async handOver(to) {
-      const answer = await fetch(`http://127.0.0.1:${apiPort}/switchover`, { method: 'POST', body: JSON.stringify({ leader: name, candidate: to.name }) })
+    async handOver() {
+      const answer = await fetch(`http://127.0.0.1:${apiPort}/switchover`, { method: 'POST', body: JSON.stringify({ leader: name }) })
       if (!answer.ok) throw new Error(`no switchover: ${answer.status} ${await answer.text()}`)
     },
     role: () => fetch(`http://127.0.0.1:${apiPort}/patroni`, { signal: AbortSignal.timeout(2_000) })
