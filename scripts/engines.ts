@@ -12,6 +12,8 @@ export interface Engine {
   /** Each must be found on PATH, or match as a pattern of files when it begins with a slash. */
   readonly needs: readonly string[]
   readonly packages: readonly string[]
+  /** Installed when it is named: one test of the soak needs it. */
+  readonly isOptional?: boolean
 }
 
 export const engines = {
@@ -21,11 +23,13 @@ export const engines = {
   prometheus: { needs: ['prometheus', 'promtool'], packages: ['prometheus'] },
   alertmanager: { needs: ['amtool'], packages: ['prometheus-alertmanager'] },
   nats: { needs: ['nats-server'], packages: ['nats-server'] },
+  patroni: { needs: ['patroni', 'etcd', '/usr/lib/postgresql/*/bin/pg_basebackup'], packages: ['patroni', 'etcd-server', 'postgresql'], isOptional: true },
   strace: { needs: ['strace'], packages: ['strace'] },
   chromium: { needs: ['chromium'], packages: ['chromium'] },
 } as const satisfies Readonly<Record<string, Engine>>
 
 export type EngineName = keyof typeof engines
+const usual = (Object.keys(engines) as EngineName[]).filter(name => !(engines[name] as Engine).isOptional)
 
 const policyFile = '/usr/sbin/policy-rc.d'
 const sbin = ['/usr/local/sbin', '/usr/sbin', '/sbin']
@@ -52,7 +56,7 @@ export function skipWithout(name: EngineName): string | false {
 }
 
 /** Installs what is missing; the packages that still are afterwards. */
-export function installEngines(names: readonly EngineName[] = Object.keys(engines) as EngineName[]): string[] {
+export function installEngines(names: readonly EngineName[] = usual): string[] {
   const missing = missingPackages(names)
   if (missing.length === 0 || !mayInstall()) return missing
   process.stderr.write(`Installing the Debian packages ${missing.join(', ')} …\n`)

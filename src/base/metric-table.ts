@@ -57,7 +57,7 @@ const processes = {
   tenfold_cache_bytes: { type: 'gauge', of: 'process', labels: [], help: 'Bytes of the answers that are kept.' },
   tenfold_cache_limit_bytes: { type: 'gauge', of: 'process', labels: [], help: 'Bytes that kept answers may take.' },
   tenfold_cache_entries: { type: 'gauge', of: 'process', labels: [], help: 'Answers that are kept.' },
-  tenfold_database_readers_total: { type: 'counter', of: 'process', labels: ['server'], help: 'Runs of queries by where they read, of a database with replicas: replica, primary (none showed what was wanted in time), nested ones with whoever called them.' },
+  tenfold_database_readers_total: { type: 'counter', of: 'process', labels: ['server'], help: 'Runs of queries by where they read, of a database with replicas: replica, primary (none showed what was wanted in time, or all had more to do), nested ones with whoever called them.' },
   tenfold_cache_shared_requests_total: { type: 'counter', of: 'process', labels: ['result'], help: 'Looks into the cache that processes share: hit, miss (read here), wait (found once another process had read it), late (waited for one in vain), failed (it did not answer).' },
   tenfold_cache_shared_up: { type: 'gauge', of: 'process', labels: [], help: '1 when the process uses the cache that processes share, 0 while that does not answer.' },
   tenfold_rate_local_total: { type: 'counter', of: 'process', labels: [], help: 'Requests whose rate this process counted alone, since the engine that counts for all did not answer.' },

@@ -47,8 +47,8 @@ const stepMs = 15_000
 const downMs = 300_000
 /** From the wish to a process that takes requests. */
 const bootMs = 15_000
-/** What a process can use: its event loop is one thread. */
-const coresEach = 1
+/** What a process can use: its event loop is one thread, and the topology may give it less. */
+const coresOf = ({ cpu }: PlannedProcess): number => Math.min(1, cpu ?? 1)
 const decisionsMax = 200
 
 interface Memory { readonly counts: Readonly<Record<string, number>>; readonly forecasts: Readonly<Record<string, ForecastState>> }
@@ -87,8 +87,11 @@ export class Autoscaler {
     const inBackground = new Set(processes.filter(one => one.does !== 'requests').map(one => one.name))
     const demand = this.#meter.read(await ask(), monotonicMs(), name => inBackground.has(name) ? waiting : 0)
     if (!demand) return
-    for (const [name, policy] of this.#policies) {
-      const wish = policy.decide((demand.get(name) ?? 0) / coresEach)
+    for (const process of processes) {
+      const { name } = process
+      const policy = this.#policies.get(name)
+      if (!policy) continue
+      const wish = policy.decide((demand.get(name) ?? 0) / coresOf(process))
       const from = countOf(name)
       if (wish.wanted === from) continue
       log.info({ child: name, from, to: wish.wanted, load: round(wish.load), forecast: round(wish.forecast), reason: wish.reason }, `scales ${name} from ${from} to ${wish.wanted}`)

@@ -65,6 +65,8 @@ export interface BootOptions {
   readonly does?: Role | 'calls'
   /** How many processes share the engines; one unless told otherwise. */
   readonly processCount?: number
+  /** The cores this process may use; no limit unless told otherwise. */
+  readonly cpu?: number
   /** True: a supervisor listens; `take` gets its connections, or `accept` its socket. */
   readonly handedDown?: boolean
   readonly limiterEnabled?: boolean

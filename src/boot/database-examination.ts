@@ -29,7 +29,7 @@ function engine({ version, versionNumber, settings, connections, oldestTransacti
   const { fsync, synchronous_commit, full_page_writes, wal_level, data_checksums } = settings
   const late = oldestTransaction !== null && oldestTransaction.ageMs > lagMs + limits.transactionTimeoutMs
   return [
-    find('Postgres', version, versionNumber < 180_000 && { mend: 'Postgres 18 is what Tenfold is tested with; 17 is the oldest with transaction_timeout, which it sets', state: versionNumber < 170_000 ? 'wrong' : 'note' }),
+    find('Postgres', version, versionNumber < 180_000 && { mend: 'Postgres 18 is what Tenfold is tested with; 17 is the oldest that ends transactions which go on for too long (transaction_timeout)', state: versionNumber < 170_000 ? 'wrong' : 'note' }),
     setting('fsync', fsync === 'on', 'a power cut loses what was acknowledged, or the whole cluster: set fsync = on'),
     setting('synchronous_commit', synchronous_commit !== 'off', 'a crash loses what was acknowledged: set synchronous_commit = on'),
     setting('full_page_writes', full_page_writes === 'on', 'a power cut can tear pages: set full_page_writes = on'),

@@ -1,5 +1,6 @@
 /** Where the database of a topology is: given by urls, or started here, with its replicas. */
 import { availableParallelism } from 'node:os'
+import type { CpuQuotas } from '../base/cpu-quota.ts'
 import { fault } from '../base/errors.ts'
 import type { Closers } from '../base/lifecycle.ts'
 import type { Logger } from '../base/log.ts'
@@ -13,20 +14,26 @@ import { livingHolder } from '../drivers/process/data-folder.ts'
 import { processCountOf } from '../topology/plan.ts'
 import type { FromEnvironment, Topology } from '../topology/topology.ts'
 
-export interface DatabaseOptions { readonly dataFolder: string; readonly log: Logger }
+export interface DatabaseOptions {
+  readonly dataFolder: string
+  readonly log: Logger
+  /** Keep the servers to their limits; a guest, who does not stay, leaves them without. */
+  readonly quotas?: CpuQuotas | null
+}
 
 /** The url of the database; starts the embedded one when the topology asks for it. A guest leaves a server that ran before as it is. */
 export async function databaseOf(topology: Topology, options: DatabaseOptions, closers: Closers, isGuest = false): Promise<string> {
   const { database } = topology.ports
   if ('url' in database) return givenUrl(database.url, database.replicaUrls)
-  const { dataFolder, log } = options
-  const { replicas = 0, synchronous = 0 } = database
+  const { dataFolder, log, quotas } = options
+  const { replicas = 0, synchronous = 0, cpu } = database
+  const limit = quotas && cpu !== undefined ? (name: string) => quotas.limit(name, cpu) : undefined
   const { primary } = await readGroupState(dataFolder)
   // One more runs while they are restarted.
   const whole = machineHere(processCountOf(topology, availableParallelism()) + 1, database.settings === 'machine')
-  const machine = { ...whole, memoryBytes: whole.memoryBytes / (1 + replicas) }
+  const machine = { ...whole, memoryBytes: whole.memoryBytes / (1 + replicas), cores: Math.min(whole.cores, Math.ceil(cpu ?? Infinity)) }
   if (replicas === 0 && primary === 0) {
-    const server = await startPostgresServer({ dataFolder, log, machine })
+    const server = await startPostgresServer({ dataFolder, log, machine, group: limit?.('postgres-0') })
     closers.add(() => isGuest && server.adopted ? server.detach() : server.stop())
     return server.url
   }
@@ -35,7 +42,7 @@ export async function databaseOf(topology: Topology, options: DatabaseOptions, c
     const running = await findServer(dataFolder)
     if (running) return running.url
   }
-  const group = await startPostgresGroup({ dataFolder, log, machine, replicas, synchronous })
+  const group = await startPostgresGroup({ dataFolder, log, machine, limit, replicas, synchronous })
   closers.add(() => isGuest && group.adopted ? group.detach() : group.stop())
   return group.url
 }

@@ -8,6 +8,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { CpuQuotas } from '../base/cpu-quota.ts'
 import { Closers } from '../base/lifecycle.ts'
 import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
@@ -18,7 +19,7 @@ import { openProcessOrchestrator } from '../drivers/process/orchestrator.ts'
 import { Spares } from '../drivers/process/spare.ts'
 import type { Standby } from '../drivers/process/spare.ts'
 import type { Orchestrator, ProcessSpec } from '../ports/orchestrator.ts'
-import { firstProcessCountOf } from '../topology/plan.ts'
+import { firstProcessCountOf, limitsCpu } from '../topology/plan.ts'
 import type { Plan, PlannedProcess } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
 import { Autoscaler, startAutoscaler } from './autoscaler.ts'
@@ -26,6 +27,7 @@ import { startBalancer } from './balancer.ts'
 import { startBroker } from './broker.ts'
 import { startCdn } from './cdn.ts'
 import { databaseOf } from './database.ts'
+import { distanceOf } from './distance.ts'
 import { engineMetrics } from './engine-metrics.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
 import type { LogBook } from './log-book.ts'
@@ -115,17 +117,20 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   // The processes of the topology load while Postgres starts; the first tells what the others are for.
   const learning = learnFrom(spares.start('application'), options.appFile)
   const topology = await learning.topology
+  // Before anything is started that would have to be limited.
+  const quotas = limitsCpu(topology) ? new CpuQuotas(options.dataFolder) : null
+  closers.add(() => quotas?.close())
   for (let index = 1; index < firstProcessCountOf(topology, availableParallelism()); index++) spares.start('application')
   const secretRead = secretOf(options.dataFolder)
   const brokerStarted = secretRead.then(secret => startBroker(topology.ports.broker, { ...options, secret: Buffer.from(secret, 'hex') }, closers))
-  const parts = [learning.plan, databaseOf(topology, options, closers), secretRead, brokerStarted] as const
+  const parts = [learning.plan, databaseOf(topology, { ...options, quotas }, closers), secretRead, brokerStarted] as const
   // A Postgres that is just starting must be there to be stopped when there is no plan.
   await Promise.allSettled(parts)
   const [plan, databaseUrl, secret, brokerUrl] = await Promise.all(parts)
   const redisUrls = await startRedis(topology.ports, { dataFolder: options.dataFolder, secret: Buffer.from(secret, 'hex'), log: options.log }, closers)
   const port = options.port ?? topology.ports.ingress.port
   const balancer = await startBalancer({ plan, host: options.host, port, dataFolder: options.dataFolder, log: options.log })
-  const orchestrator = openProcessOrchestrator({ log: options.log, spares, balancer, limitsConnections: process.env.TENFOLD_LIMITER !== 'off', onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
+  const orchestrator = openProcessOrchestrator({ log: options.log, spares, balancer, quotas, distance: balancer && distanceOf({ dataFolder: options.dataFolder, urls: [databaseUrl, brokerUrl] }), limitsConnections: process.env.TENFOLD_LIMITER !== 'off', onOutput: book && ((process, stdout, stderr) => book.follow(process, stdout, stderr)) })
   closers.add(() => orchestrator.stop(limits.drainMs))
   if (balancer) closers.add(() => balancer.close(limits.drainMs))
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
@@ -139,13 +144,13 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const counts = new Map(Object.entries(await Autoscaler.counts(options.dataFolder)))
   const countOf = ({ name, replicas, scale }: PlannedProcess): number => scale ? Math.min(scale.max, Math.max(scale.min, counts.get(name) ?? replicas)) : replicas
   const apply = () => orchestrator.apply(plan.processes.map((process): ProcessSpec => ({
-    name: process.name, replicas: countOf(process),
+    name: process.name, replicas: countOf(process), ...process.cpu === null ? {} : { cpu: process.cpu },
     command: [processFile],
     ...process.does === 'background' ? {} : balancer ? { isBalanced: true } : { listen: { host: options.host, port } },
     env: {
       ...options.env, TENFOLD_APP: options.appFile, TENFOLD_TOPOLOGY: options.topologyFile, TENFOLD_DATABASE_URL: databaseUrl, ...brokerUrl === null ? {} : { TENFOLD_BROKER_URL: brokerUrl },
       TENFOLD_SECRET: secret, ...balancer ? { TENFOLD_LISTENS: 'itself', TENFOLD_HOST: '127.0.0.1', TENFOLD_PORT: '0' } : { TENFOLD_HOST: options.host, TENFOLD_PORT: String(port) }, TENFOLD_DATA: options.dataFolder,
-      TENFOLD_DOES: process.does, TENFOLD_PROCESS_COUNT: String(plan.processCount), TENFOLD_GENERATION: String(generation),
+      TENFOLD_DOES: process.does, ...process.cpu === null ? {} : { TENFOLD_CPU: String(process.cpu) }, TENFOLD_PROCESS_COUNT: String(plan.processCount), TENFOLD_GENERATION: String(generation),
     },
   })))
   await apply()

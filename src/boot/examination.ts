@@ -7,7 +7,7 @@ import type { Application } from '../model/app.ts'
 import { checkApplication, manifestOf } from '../model/manifest.ts'
 import type { ServiceSchema } from '../ports/database.ts'
 import type { ProcessState } from '../ports/orchestrator.ts'
-import { checkTopology, replicaCountOf } from '../topology/plan.ts'
+import { checkTopology, limitsCpu, replicaCountOf } from '../topology/plan.ts'
 import type { FromEnvironment, Topology } from '../topology/topology.ts'
 import { examineDatabase } from './database-examination.ts'
 import { givenUrl } from './database.ts'
@@ -45,7 +45,7 @@ export async function examine(options: ExaminationOptions): Promise<Finding[]> {
   const machine = await examineMachine({
     dataFolder: options.dataFolder, host: options.host, holder, isEmbedded, hasRedis: subject !== null && startsRedis(subject.topology.ports),
     hasBroker: subject !== null && subject.topology.ports.broker !== undefined && 'embedded' in subject.topology.ports.broker,
-    hasBalancer: subject !== null && subject.topology.ports.ingress.driver === 'haproxy',
+    hasBalancer: subject !== null && subject.topology.ports.ingress.driver === 'haproxy', hasQuotas: subject !== null && limitsCpu(subject.topology),
     ports: [{ name: 'PORT', port }, { name: 'ADMIN_PORT', port: options.adminPort }],
   })
   if (options.appFile === null) findings.push(application('application', `none at ${path.resolve('app.ts')}`, { mend: `name it with --app, or make one with 'tenfold init'`, state: 'note' }))

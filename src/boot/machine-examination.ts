@@ -2,6 +2,7 @@
 import { access, constants, readdir, stat, statfs } from 'node:fs/promises'
 import net from 'node:net'
 import path from 'node:path'
+import { quotaMend } from '../base/cpu-quota.ts'
 import { now } from '../base/time.ts'
 import { binariesPackage, findBinaries } from '../drivers/postgres/server-files.ts'
 import { haproxyMend } from '../drivers/haproxy/balancer.ts'
@@ -26,6 +27,8 @@ export interface MachineOptions {
   /** True when the topology starts a broker here. */
   readonly hasBroker: boolean
   readonly hasBalancer: boolean
+  /** True when it limits the processor time of something. */
+  readonly hasQuotas: boolean
   /** The process that has claimed the data folder, if one lives. */
   readonly holder: number | null
   readonly host: string
@@ -35,7 +38,7 @@ export interface MachineOptions {
 export async function examineMachine(options: MachineOptions): Promise<Finding[]> {
   const findings = [
     node(), ...(options.isEmbedded ? [await binaries()] : []), ...(options.hasRedis ? [engine('Redis', redisMend())] : []), ...(options.hasBroker ? [engine('NATS', natsMend())] : []),
-    ...(options.hasBalancer ? [engine('HAProxy', haproxyMend())] : []), sized('memory', 'available', process.availableMemory(), memory, 'end what needs it, or take a larger machine'),
+    ...(options.hasBalancer ? [engine('HAProxy', haproxyMend())] : []), ...(options.hasQuotas ? [quotas()] : []), sized('memory', 'available', process.availableMemory(), memory, 'end what needs it, or take a larger machine'),
     ...await dataFolder(options.dataFolder), await clock(options.dataFolder),
   ]
   for (const { name, port } of options.ports) findings.push(await portFinding(options, name, port))
@@ -54,6 +57,11 @@ async function binaries(): Promise<Finding> {
 }
 
 const engine = (name: string, mend: string | null): Finding => find(name, mend === null ? 'installed' : 'not installed', mend !== null && { mend })
+
+function quotas(): Finding {
+  const mend = quotaMend()
+  return find('cgroups', mend === null ? 'limit processor time' : 'cannot limit processor time', mend !== null && { mend })
+}
 
 function sized(what: string, word: string, bytes: number, { wrongBelow, noteBelow }: typeof memory, mend: string): Finding {
   const found = `${Math.round(bytes / mebibyte)} MiB ${word}`

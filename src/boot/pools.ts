@@ -1,7 +1,7 @@
 /** How many connections to the database one process may open for each service, so that those of all processes fit. */
 import { availableParallelism } from 'node:os'
 import { maxConnectionsOf } from '../drivers/postgres/connection.ts'
-import { poolSizes } from '../drivers/postgres/server-settings.ts'
+import { poolSizes, poolSizesWanted } from '../drivers/postgres/server-settings.ts'
 import type { ConnectionDemand, PoolSizes } from '../drivers/postgres/server-settings.ts'
 import type { Application } from '../model/app.ts'
 import { processCountOf } from '../topology/plan.ts'
@@ -13,6 +13,7 @@ export interface PoolOptions {
   readonly databaseUrl: string
   /** Undefined: one process, which nothing restarts. */
   readonly processCount?: number | undefined
+  readonly cpu?: number | undefined
 }
 
 export async function poolSizesFor(options: PoolOptions): Promise<PoolSizes> {
@@ -20,11 +21,11 @@ export async function poolSizesFor(options: PoolOptions): Promise<PoolSizes> {
 }
 
 /** Of several processes one more runs while they are restarted. */
-function demandOf({ app, topology, processCount }: PoolOptions): Omit<ConnectionDemand, 'maxConnections'> {
+function demandOf({ app, topology, processCount, cpu = 1 }: PoolOptions): Omit<ConnectionDemand, 'maxConnections'> {
   const workers = processCountOf(topology, availableParallelism(), ({ does }) => does !== 'requests')
   const { connections } = topology.ports.database
   return {
-    wanted: connections && { readersMax: connections.read, writersMax: connections.write },
+    wanted: connections ? { readersMax: connections.read, writersMax: connections.write } : partOf(cpu),
     processes: processCount === undefined ? 1 : processCount + 1,
     workers: processCount === undefined ? 1 : workers + 1,
     services: Math.max(1, app.services.length),
@@ -32,3 +33,10 @@ function demandOf({ app, topology, processCount }: PoolOptions): Omit<Connection
     consumers: 2 + [...app.intents.values()].filter(({ kind }) => kind === 'subscription' || kind === 'projection').length,
   }
 }
+
+/** A process that can do a fifth of the work has a fifth of the transactions under way. */
+const partOf = (cpu: number): PoolSizes => {
+  const part = (wanted: number) => Math.max(connectionsMin, Math.ceil(wanted * Math.min(1, cpu)))
+  return { readersMax: part(poolSizesWanted.readersMax), writersMax: part(poolSizesWanted.writersMax) }
+}
+const connectionsMin = 2

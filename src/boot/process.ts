@@ -61,6 +61,7 @@ async function start(): Promise<void> {
     topology: await loadTopology(env.TENFOLD_TOPOLOGY!),
     does: env.TENFOLD_DOES as Role,
     processCount: Number(env.TENFOLD_PROCESS_COUNT),
+    cpu: Number(env.TENFOLD_CPU ?? Infinity),
     databaseUrl: env.TENFOLD_DATABASE_URL!,
     brokerUrl: env.TENFOLD_BROKER_URL,
     dataFolder: env.TENFOLD_DATA!,

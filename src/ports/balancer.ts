@@ -24,6 +24,8 @@ export interface Node {
   readonly name: string
   readonly host: string
   readonly port: number
+  /** Of what a node without a limit can do: it gets so much less of the work. 1 unless told otherwise; more is not used. */
+  readonly share?: number | undefined
 }
 
 export interface NodeReport {

@@ -21,6 +21,8 @@ export interface ProcessSpec {
   readonly listen?: { readonly host: string; readonly port: number } | undefined
   /** True: it listens by itself, on a port that it tells, and the balancer gives it requests. */
   readonly isBalanced?: boolean | undefined
+  /** The most cores that each replica may use, with all it starts. Refused with NOT_SUPPORTED where that cannot be kept. */
+  readonly cpu?: number | undefined
 }
 
 export interface ProcessState {

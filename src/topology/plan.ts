@@ -3,6 +3,7 @@
  * and grants, that orchestrators and ingress render. `checkTopology` refuses a topology
  * whose drivers cannot keep the invariants (I10), with the mend in the message.
  */
+import { cpuCoresMin } from '../base/cpu-quota.ts'
 import { bucketCount } from '../base/id.ts'
 import { credentialsOf } from '../model/app.ts'
 import type { Application } from '../model/app.ts'
@@ -18,6 +19,8 @@ export interface PlannedProcess {
   /** At the start, when it is scaled. */
   readonly replicas: number
   readonly scale: Required<Scale> | null
+  /** The most cores that each may use; null where nothing limits them. */
+  readonly cpu: number | null
   readonly services: readonly string[]
 }
 
@@ -54,8 +57,8 @@ export const firstProcessCountOf = ({ processes }: Topology, cores: number): num
 export function planOf(app: Application, name: string, topology: Topology, cores: number): Plan {
   const manifest = manifestOf(app)
   const services = manifest.services
-  const processes = Object.entries(topology.processes).map(([process, { runs, does, replicas }]) => ({
-    name: process, does, replicas: countOf(replicas, cores, 'min'), scale: scaleOf(replicas), services: runs === 'everything' ? services : runs,
+  const processes = Object.entries(topology.processes).map(([process, { runs, does, replicas, cpu }]) => ({
+    name: process, does, replicas: countOf(replicas, cores, 'min'), scale: scaleOf(replicas), cpu: cpu ?? null, services: runs === 'everything' ? services : runs,
   }))
   return {
     application: app.name,
@@ -87,7 +90,7 @@ export function checkTopology(app: Application, topology: Topology): string[] {
       run.add(service)
       if (!services.has(service)) faults.push(`processes.${name} runs '${service}', which the application does not have; it has ${[...services].join(', ')}`)
     }
-    faults.push(...replicaFaults(name, process.replicas))
+    faults.push(...replicaFaults(name, process.replicas), ...cpuFaults(`processes.${name}`, process.cpu))
     if (!roles.includes(process.does)) faults.push(`processes.${name}.does is ${JSON.stringify(process.does)}; write one of ${roles.map(role => `'${role}'`).join(', ')}`)
   }
   for (const service of services) if (!run.has(service)) faults.push(`no process runs '${service}'; add it to a process`)
@@ -129,11 +132,12 @@ const replicasMax = 8
 
 function replicationFaults(database: DatabaseTopology): string[] {
   if (!('embedded' in database)) {
-    const stray = ['replicas', 'synchronous'].filter(name => name in database)
+    const stray = ['replicas', 'synchronous', 'cpu'].filter(name => name in database)
     return stray.map(name => `ports.database.${name} is for the embedded server; name the other servers in ports.database.replicaUrls`)
   }
-  const { replicas = 0, synchronous = 0 } = database
-  const faults = 'replicaUrls' in database ? ['ports.database.replicaUrls goes with a url; the embedded server makes its own: write replicas, a number'] : []
+  const { replicas = 0, synchronous = 0, cpu } = database
+  const faults = cpuFaults('ports.database', cpu)
+  if ('replicaUrls' in database) faults.push('ports.database.replicaUrls goes with a url; the embedded server makes its own: write replicas, a number')
   if (!Number.isInteger(replicas) || replicas < 0 || replicas > replicasMax) faults.push(`ports.database.replicas is ${replicas}; write a whole number from 0 to ${replicasMax}`)
   else if (!Number.isInteger(synchronous) || synchronous < 0 || synchronous > replicas) faults.push(`ports.database.synchronous is ${synchronous}; write a whole number from 0 to ${replicas}, the number of replicas: a commit waits for so many`)
   else if (replicas > 0 && database.synchronous === undefined) faults.push('ports.database.replicas needs ports.database.synchronous: 1, so that a replica can take over without losing what was acknowledged, or 0, so that no commit waits and none takes over')
@@ -150,6 +154,13 @@ function replicaFaults(name: string, replicas: ProcessTopology['replicas']): str
     ...target > 0 && target <= 1 ? [] : [`processes.${name}.replicas.target is ${target}; write a share of a process above 0 and at most 1`],
   ]
 }
+
+const cpuFaults = (what: string, cpu = cpuCoresMin): string[] =>
+  cpu >= cpuCoresMin && Number.isFinite(cpu) ? [] : [`${what}.cpu is ${cpu}; write a number of cores of at least ${cpuCoresMin}, or leave it out`]
+
+/** True when something is to be shut in a cgroup. */
+export const limitsCpu = ({ processes, ports: { database } }: Topology): boolean =>
+  ('embedded' in database && database.cpu !== undefined) || Object.values(processes).some(({ cpu }) => cpu !== undefined)
 
 function brokerFaults({ broker, queue, bus }: Ports): string[] {
   const on = [...queue.driver === 'nats' ? ['queue'] : [], ...bus.driver === 'nats' ? ['bus'] : []]

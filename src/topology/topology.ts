@@ -19,12 +19,14 @@ export interface ProcessTopology<Name extends string = string> {
   readonly does: Role
   /** 'cores': one for each core of the machine. Bounds: the autoscaler decides; `target` is the share of a process that may be busy, 0.6 unless told otherwise. */
   readonly replicas: number | 'cores' | Scale
+  /** At most so many cores for each of them, like 0.5, by cgroups of Linux: docs/autoscaling.md. */
+  readonly cpu?: number
 }
 
 /** docs/database.md. */
 export type DatabaseTopology = { readonly connections?: Connections } & (
-  /** Stays `small` unless it may take the `machine`. So many `replicas` stand beside it, and a commit is on the disk of `synchronous` of them before it is acknowledged. */
-  | { readonly driver: 'postgres'; readonly embedded: true; readonly settings?: 'small' | 'machine'; readonly replicas?: number; readonly synchronous?: number }
+  /** Stays `small` unless it may take the `machine`. So many `replicas` stand beside it, and a commit is on the disk of `synchronous` of them before it is acknowledged. `cpu`: at most so many cores for each server. */
+  | { readonly driver: 'postgres'; readonly embedded: true; readonly settings?: 'small' | 'machine'; readonly replicas?: number; readonly synchronous?: number; readonly cpu?: number }
   /** `replicaUrls`: other servers of the same database, whichever of them is the primary now. `url` may name several too, with commas. */
   | { readonly driver: 'postgres'; readonly url: string | FromEnvironment; readonly replicaUrls?: readonly (string | FromEnvironment)[] })
 

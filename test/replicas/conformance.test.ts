@@ -11,8 +11,9 @@ import type { Driver } from '../../src/conformance/check.ts'
 import { databaseSchemas, databaseSuite } from '../../src/conformance/database.ts'
 import type { DatabaseSubject } from '../../src/conformance/database.ts'
 import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
-import type { Database } from '../../src/ports/database.ts'
-import { startTestGroup } from '../support/postgres-group.ts'
+import { primaryServer } from '../../src/ports/database.ts'
+import type { Database, Position } from '../../src/ports/database.ts'
+import { startTestGroup, until } from '../support/postgres-group.ts'
 import type { TestGroup } from '../support/postgres-group.ts'
 import { forgetsSession } from '../conformance/broken/database.ts'
 
@@ -51,4 +52,32 @@ test('negative control: a driver that forgets what the session has seen fails', 
   const check = 'a reader that would be behind waits a bounded time, and then reads at the primary'
   const cases = verify(databaseSuite, driver(forgetsSession)).filter(({ name }) => name.endsWith(check))
   assert.equal((await failures(cases)).length, 1)
+})
+
+test('while all are busy the primary reads too; not for a session that has seen something, and not while it has more to do', { timeout: 120_000 }, async t => {
+  const { subject: { database }, close } = await driver().open()
+  t.after(close)
+  const sleeping = { text: 'SELECT pg_sleep(0.4)', values: [] }
+  /** Where each of nine that overlap is read, by server. */
+  const spread = async (after: readonly Position[]) => {
+    const [where, running]: [string[], Promise<unknown>[]] = [[], []]
+    for (let index = 0; index < 9; index++) {
+      const reader = await database.reader('alpha', { after })
+      where.push(reader.server)
+      running.push(reader.query(sleeping))
+    }
+    await Promise.all(running)
+    return Object.groupBy(where, one => one)
+  }
+  await until(async () => (await database.reader('alpha', { after: [] })).server !== primaryServer, 'a replica can be read')
+  const anybody = await spread([])
+  t.diagnostic(`read at ${Object.entries(anybody).map(([server, all]) => `${server} ${all!.length}`).join(', ')}`)
+  assert.equal(Object.keys(anybody).length, 3)
+  assert.ok(Object.values(anybody).every(all => all!.length >= 2))
+  const seen = await database.position()
+  await until(async () => (await database.reader('alpha', { after: [seen] })).server !== primaryServer, 'a replica shows it')
+  assert.deepEqual((await spread([seen]))[primaryServer], undefined)
+  const busy = Array.from({ length: 12 }, () => database.query('alpha', sleeping))
+  assert.deepEqual((await spread([]))[primaryServer], undefined)
+  await Promise.all(busy)
 })

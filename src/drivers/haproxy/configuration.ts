@@ -32,9 +32,12 @@ const refusals: readonly (readonly [status: number, title: string, retryAfter: b
   [504, 'The node took too long to answer.', true],
 ]
 
+/** A node's event loop is one thread, whatever it may use besides. */
+const weightOf = (share: number): number => Math.max(1, Math.round(100 * Math.min(1, share)))
+
 /** `web-0-4711 127.0.0.1:7001 check …`, for the file and for `add server` alike: what is added at run time inherits nothing. */
-export const serverOf = ({ name, host, port }: Node, { checkMs, slowStartMs, nodeRequestsMax }: Pick<HaproxyConfiguration, 'checkMs' | 'slowStartMs' | 'nodeRequestsMax'>): string =>
-  `${name} ${host}:${port} check inter ${checkMs}ms fall 2 rise 1 slowstart ${slowStartMs}ms maxconn ${nodeRequestsMax} observe layer4 error-limit 3 on-error mark-down`
+export const serverOf = ({ name, host, port, share = 1 }: Node, { checkMs, slowStartMs, nodeRequestsMax }: Pick<HaproxyConfiguration, 'checkMs' | 'slowStartMs' | 'nodeRequestsMax'>): string =>
+  `${name} ${host}:${port} weight ${weightOf(share)} check inter ${checkMs}ms fall 2 rise 1 slowstart ${slowStartMs}ms maxconn ${Math.ceil(nodeRequestsMax * Math.min(1, share))} observe layer4 error-limit 3 on-error mark-down`
 
 export function renderConfiguration(options: HaproxyConfiguration): string {
   const { commandSocket, foreignPrefixes, nodes, queueMs, threads } = options

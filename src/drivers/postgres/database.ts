@@ -73,7 +73,7 @@ class Driver implements PostgresDatabase {
     this.#options = options
     this.#connections = new Connections(options)
     const members = membersOf(options.url)
-    this.#replicas = members && new Replicas(options, members, { position: () => this.position(), committing: () => this.#committing() })
+    this.#replicas = members && new Replicas(options, members, { position: () => this.position(), committing: () => this.#committing(), load: () => this.#running })
   }
 
   readonly onAppended = (callback: (names: ReadonlySet<string>) => void): (() => void) => {

@@ -19,6 +19,8 @@ export interface Address { readonly host: string; readonly port: number }
 
 /** Refused by a replica: there the log is not written. */
 export const timelineText = ofRuntime('timeline', `SELECT ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int AS timeline`)
+/** Null on a replica, which may be asked often. */
+const seekText = ofRuntime('timeline', `SELECT CASE WHEN NOT pg_is_in_recovery() THEN ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int END AS timeline`)
 
 const seekPauseMs = 10
 const probeMs = 1_000
@@ -125,8 +127,17 @@ export class Members {
 
   async #seekOnce(): Promise<Address> {
     const deadlineMs = monotonicMs() + limits.connectTimeoutMs
+    const probes = this.addresses.map(address => new Probe(this.#url, address))
+    try { return await this.#ask(probes, deadlineMs) } finally { for (const probe of probes) probe.close() }
+  }
+
+  async #ask(probes: readonly Probe[], deadlineMs: number): Promise<Address> {
     for (;;) {
-      const answers = await Promise.all(this.addresses.map(async address => ({ address, timeline: await timelineOf(this.#url, address) })))
+      const known = this.#timeline
+      const asked = probes.map(async probe => ({ address: probe.address, timeline: await probe.timeline() }))
+      // One that has just been promoted is waited for alone: the old one may hang. Otherwise all are heard.
+      const promoted = Promise.any(asked.map(one => one.then(answer => (answer.timeline ?? 0) > known && known > 0 ? [answer] : Promise.reject(new Error('not promoted')))))
+      const answers = await promoted.catch(() => Promise.all(asked))
       const primaries = answers.filter(one => one.timeline !== null).sort((one, other) => other.timeline! - one.timeline!)
       if (primaries[0] && this.accept(primaries[0].address, primaries[0].timeline!)) return primaries[0].address
       if (monotonicMs() > deadlineMs) throw Object.assign(new Error(`none of ${this.addresses.map(textOf).join(', ')} is the primary, of timeline ${this.#timeline} or later`), { code: 'ECONNREFUSED' })
@@ -154,14 +165,39 @@ const accepts = ({ host, port }: Address): Promise<boolean> => new Promise(resol
   socket.once('connect', () => end(true)).once('error', () => end(false))
 })
 
-/** Null for a replica, and for what does not answer. */
-async function timelineOf(url: string, address: Address): Promise<number | null> {
-  const client = new pg.Client({ connectionString: urlAt(url, address), connectionTimeoutMillis: probeMs, query_timeout: probeMs, application_name: 'tenfold primary' })
-  client.on('error', () => {})
-  try {
+/** Asks one server again and again on one connection: a login for each question would cost the machine more than the promotion that is waited for. */
+class Probe {
+  readonly address: Address
+  readonly #url: string
+  #client: pg.Client | null = null
+
+  constructor(url: string, address: Address) {
+    this.#url = urlAt(url, address)
+    this.address = address
+  }
+
+  /** Null for a replica, and for what does not answer. */
+  async timeline(): Promise<number | null> {
+    try {
+      const client = this.#client ?? await this.#connected()
+      return (await client.query<{ timeline: number | null }>(seekText)).rows[0]!.timeline
+    } catch {
+      this.close()
+      return null
+    }
+  }
+
+  async #connected(): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: this.#url, connectionTimeoutMillis: probeMs, query_timeout: probeMs, application_name: 'tenfold primary' })
+    client.on('error', () => { if (this.#client === client) this.close() })
+    this.#client = client
     await client.connect()
-    return (await client.query<{ timeline: number }>(timelineText)).rows[0]!.timeline
-  } catch { return null } finally {
-    client.connection.stream.destroy()
+    return client
+  }
+
+  /** What it is being asked fails then. */
+  close(): void {
+    this.#client?.connection.stream.destroy()
+    this.#client = null
   }
 }

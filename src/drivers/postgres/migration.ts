@@ -124,6 +124,9 @@ function refuseOtherBuckets(meta: Readonly<Record<string, string>>): void {
   }
 }
 
+const hasTransactionTimeout = async (client: pg.PoolClient): Promise<boolean> =>
+  (await client.query(`SELECT 1 FROM pg_settings WHERE name = 'transaction_timeout'`)).rowCount === 1
+
 /** Role, grants and the one-key triggers of a service; returns the shapes of its tables. */
 async function prepareService(client: pg.PoolClient, connections: Connections, schema: ServiceSchema): Promise<TableShape[]> {
   const role = connections.roleOf(schema.service)
@@ -133,7 +136,8 @@ async function prepareService(client: pg.PoolClient, connections: Connections, s
     `${rowCount ? 'ALTER' : 'CREATE'} ROLE ${quote(role)} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD '${connections.passwordOf(schema.service)}'`,
     `ALTER ROLE ${quote(role)} SET search_path = ${quote(schema.service)}`,
     `ALTER ROLE ${quote(role)} SET statement_timeout = ${limits.statementTimeoutMs}`,
-    `ALTER ROLE ${quote(role)} SET transaction_timeout = ${limits.transactionTimeoutMs}`,
+    // From 17 on. An older one does not end a transaction of many short statements: doctor says that it is wrong.
+    ...await hasTransactionTimeout(client) ? [`ALTER ROLE ${quote(role)} SET transaction_timeout = ${limits.transactionTimeoutMs}`] : [],
     `ALTER ROLE ${quote(role)} SET idle_in_transaction_session_timeout = ${limits.transactionTimeoutMs}`,
     `ALTER ROLE ${quote(role)} SET lock_timeout = ${limits.lockTimeoutMs}`,
     // Statements are prepared and run often: planning each run anew costs more than the run, and a plan that stays is known.

@@ -31,6 +31,8 @@ export interface PrimaryState {
   position(): Promise<Position>
   /** The transactions that are at their COMMIT: what is on disk, and on a replica perhaps, shows on the primary when they have left it. */
   committing(): Promise<readonly string[]>
+  /** Statements and transactions under way there. */
+  load(): number
 }
 
 export class Replicas {
@@ -117,7 +119,11 @@ export class Replicas {
     this.require(after)
     const usable = this.#all.filter(replica => this.#isUsable(replica) && (server === undefined || replica.server === server))
     const reached = usable.filter(replica => replica.reaches(after))
-    if (reached.length > 0) return this.#at(this.#idlest(reached), primary)
+    if (reached.length > 0) {
+      const best = this.#idlest(reached)
+      // All are busy, and the primary least: it reads too. Not for a session that has seen something: what it sees next, no replica might show yet.
+      return after.length === 0 && server === undefined && this.#primary.load() < best.load ? this.#atPrimary(primary, after) : this.#at(best, primary)
+    }
     return usable.length > 0 ? this.#await(usable, after, primary) : this.#atPrimary(primary, after)
   }
 

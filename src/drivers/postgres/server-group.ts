@@ -206,7 +206,9 @@ class Group implements PostgresGroup {
     dead.fence()
     dead.server?.detach()
     dead.server = null
+    const fencedMs = monotonicMs()
     const next = await this.#elect()
+    const electedMs = monotonicMs()
     if (next === null) {
       await this.#startPrimary().catch(async (error: unknown) => {
         await sleep(restartPauseMs, this.#stopping.signal)
@@ -215,7 +217,7 @@ class Group implements PostgresGroup {
       this.#options.log.warn({ port: dead.port, ms: Math.round(monotonicMs() - sinceMs) }, 'the primary had died and runs again')
       return
     }
-    await this.#promote(next, sinceMs)
+    await this.#promote(next, sinceMs, { fenceMs: Math.round(fencedMs - sinceMs), electionMs: Math.round(electedMs - fencedMs) })
   }
 
   /** The replica with most of the log, if it is sure to have everything acknowledged; else null. */
@@ -235,23 +237,23 @@ class Group implements PostgresGroup {
     }
   }
 
-  async #promote(next: Member, sinceMs: number): Promise<void> {
+  async #promote(next: Member, sinceMs: number, phases: Readonly<Record<string, number>>): Promise<void> {
     const old = this.#primary
     const rest = this.members.filter(member => member !== next && member !== old)
     const alive = rest.filter(member => member.server !== null)
     // The old one cannot confirm anything until it has been made anew; until then the others do, as far as there are any.
     const guard: Guard = { count: Math.min(this.#options.synchronous, alive.length), names: this.#options.synchronous === 0 ? [] : alive.map(member => member.name) }
     this.state = { epoch: this.state.epoch + 1, primary: next.index }
-    await writeGroupState(this.#options.dataFolder, this.state)
+    const decided = writeGroupState(this.#options.dataFolder, this.state)
     const primary = next.addressWith(this.#password)
     // The others turn to it meanwhile, so that its first commit is confirmed at once.
-    const turning = alive.map(member => member.take({ is: 'replica', name: member.name, of: primary }))
-    await Promise.allSettled([next.promote(guard, this.members.filter(member => member !== next).map(member => member.name)), ...turning])
-      .then(([promotion]) => { if (promotion!.status === 'rejected') throw promotion!.reason })
+    const turning = Promise.allSettled(alive.map(member => member.take({ is: 'replica', name: member.name, of: primary })))
+    await next.promote(guard, alive.map(member => member.name), decided).finally(() => decided)
     this.#guard = guard
     const withoutMs = monotonicMs() - sinceMs
-    this.#options.log.warn({ epoch: this.state.epoch, old: old.port, port: next.port, ms: Math.round(withoutMs) }, 'the primary had died; a replica has been promoted')
+    this.#options.log.warn({ epoch: this.state.epoch, old: old.port, port: next.port, ms: Math.round(withoutMs), ...phases }, 'the primary had died; a replica has been promoted')
     for (const callback of this.#callbacks) callback(this.state, withoutMs)
+    await turning
     await this.#watchAsPrimary(next)
     for (const member of this.#others) this.#astrayAtMs.set(member.index, monotonicMs())
   }

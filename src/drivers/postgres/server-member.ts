@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import pg from 'pg'
+import type { CpuGroup } from '../../base/cpu-quota.ts'
 import { fault } from '../../base/errors.ts'
 import { monotonicMs, sleep } from '../../base/time.ts'
 import { memberFolder } from './group-state.ts'
@@ -18,7 +19,10 @@ import type { Guard, ServerRole } from './server-role.ts'
 import { startPostgresServer } from './server.ts'
 import type { PostgresServer, PostgresServerOptions } from './server.ts'
 
-export type MemberOptions = Pick<PostgresServerOptions, 'dataFolder' | 'machine' | 'settings' | 'log'>
+export interface MemberOptions extends Pick<PostgresServerOptions, 'dataFolder' | 'machine' | 'settings' | 'log'> {
+  /** Makes the group that limits a server's processor time. */
+  readonly limit?: ((name: string) => CpuGroup) | undefined
+}
 
 const askMs = 2_000
 const applyMs = 10_000
@@ -27,15 +31,17 @@ export class Member {
   readonly index: number
   /** Of its slot and its connection, and what the primary waits for. */
   readonly name: string
-  readonly #options: MemberOptions
+  readonly #options: PostgresServerOptions
   #files: ServerFiles | undefined
   server: PostgresServer | null = null
+  #client: Promise<pg.Client> | null = null
   port = 0
 
   constructor(index: number, options: MemberOptions) {
     this.index = index
     this.name = `tenfold_${index}`
-    this.#options = { ...options, dataFolder: memberFolder(options.dataFolder, index), settings: { ...groupSettings, ...options.settings } }
+    const { dataFolder, machine, settings, log, limit } = options
+    this.#options = { dataFolder: memberFolder(dataFolder, index), machine, settings: { ...groupSettings, ...settings }, log, group: limit?.(`postgres-${index}`) }
   }
 
   /** Before anything else: where it lies, and the port it will have. */
@@ -64,6 +70,7 @@ export class Member {
   }
 
   async stop(): Promise<void> {
+    this.#hangUp()
     await this.server?.stop()
     this.server = null
   }
@@ -86,16 +93,39 @@ export class Member {
 
   writeRole(role: ServerRole): Promise<void> { return writeRole(this.files, role) }
 
+  /** On a connection that is kept: a login in the middle of a failover would take longer than all that is asked. */
   async ask<T>(question: (client: pg.Client) => Promise<T>, timeoutMs = askMs): Promise<T> {
     if (!this.server) throw fault('UNAVAILABLE', `the Postgres on port ${this.port} does not run`)
-    const client = new pg.Client({ connectionString: this.server.url, connectionTimeoutMillis: timeoutMs, query_timeout: timeoutMs, application_name: 'tenfold keeper' })
-    client.on('error', () => {})
+    const silence = new AbortController()
+    const silent = sleep(timeoutMs, silence.signal).then(() => { throw fault('UNAVAILABLE', `the Postgres on port ${this.port} did not answer within ${timeoutMs} ms`) })
+    const connecting = this.#client ??= this.#connect(this.server.url)
     try {
-      await client.connect()
-      return await question(client)
+      return await Promise.race([connecting.then(question), silent])
+    } catch (error) {
+      // A refusal is an answer.
+      if (!(error instanceof pg.DatabaseError)) this.#hangUp(connecting)
+      throw error
     } finally {
-      client.connection.stream.destroy()
+      silence.abort()
+      silent.catch(() => {})
     }
+  }
+
+  #connect(url: string): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: askMs, application_name: 'tenfold keeper', keepAlive: true })
+    const connecting = client.connect().then(() => client, (error: unknown) => {
+      client.connection.stream.destroy()
+      this.#hangUp(connecting)
+      throw error
+    })
+    client.on('error', () => this.#hangUp(connecting))
+    return connecting
+  }
+
+  /** The next question makes another connection. */
+  #hangUp(connecting = this.#client): void {
+    if (this.#client === connecting) this.#client = null
+    connecting?.then(client => client.connection.stream.destroy(), () => {})
   }
 
   /** How much of the log it has on disk; null when it does not answer, or is no replica. */
@@ -130,21 +160,22 @@ export class Member {
 
   makeSlots(names: readonly string[]): Promise<void> { return this.ask(client => makeSlots(client, names)) }
 
-  /** Resolves when it takes writes. Polled: pg_promote itself looks ten times a second only. */
-  async promote(guard: Guard, slots: readonly string[]): Promise<void> {
+  /** Resolves when it takes writes, which it does not before `decided`. Polled: pg_promote itself looks ten times a second only. */
+  async promote(guard: Guard, slots: readonly string[], decided: Promise<void> = Promise.resolve()): Promise<void> {
     const role: ServerRole = { is: 'primary', guard }
-    await writeRole(this.files, role)
+    const written = writeRole(this.files, role)
     await this.ask(async client => {
+      await Promise.all([makeSlots(client, slots), written, decided])
       // Before it is a primary: no write is acknowledged on its word alone.
       await this.#reload(client, role)
-      await makeSlots(client, slots)
       await client.query('SELECT pg_promote(false)')
       while ((await client.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby')).rows[0]!.standby) await sleep(1)
-    }, applyMs)
+    }, applyMs).finally(() => written)
   }
 
   /** Ends whatever of this server is still there: a postmaster that hangs, backends that have outlived theirs. */
   fence(): void {
+    this.#hangUp()
     if (this.server?.pid) killNow(this.server.pid)
     if (process.platform !== 'linux' || !this.isMade) return
     const cluster = realpathSync(this.files.cluster)

@@ -7,6 +7,7 @@ import { closeSync, fstatSync, openSync, readFileSync, readlinkSync, realpathSyn
 import { open, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import pg from 'pg'
+import type { CpuGroup } from '../../base/cpu-quota.ts'
 import { fault } from '../../base/errors.ts'
 import { monotonicMs, sleep } from '../../base/time.ts'
 import type { ServerFiles } from './server-files.ts'
@@ -66,6 +67,14 @@ export async function answers(port: number, password: string): Promise<boolean> 
   } catch { return false } finally { await client.end().catch(() => {}) }
 }
 
+/** A server that runs already, with what it has started. */
+export async function limitRunning(pid: number, group: CpuGroup): Promise<void> {
+  // What it starts from now on is in the group too.
+  group.add(pid)
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
+  for (const child of children.trim().split(' ')) if (child !== '') group.add(Number(child))
+}
+
 /** Waits while a server that is alive starts or ends; the server that can be adopted, or null when none is left. */
 export async function adoptable(files: ServerFiles, password: string): Promise<Postmaster | null> {
   const deadlineMs = monotonicMs() + startMs
@@ -82,6 +91,8 @@ export interface Launch {
   readonly files: ServerFiles
   readonly port: number
   readonly settings: Readonly<Record<string, string>>
+  /** Its processes go there, all of them. */
+  readonly group?: CpuGroup | undefined
   readonly signal?: AbortSignal
 }
 
@@ -106,7 +117,7 @@ export async function launch(wanted: Launch): Promise<Launched> {
   }
 }
 
-async function tryLaunch({ files, port, settings }: Launch, deadlineMs: number): Promise<Launched | string> {
+async function tryLaunch({ files, port, settings, group }: Launch, deadlineMs: number): Promise<Launched | string> {
   const output = openSync(logFileOf(files), 'a', 0o600)
   const from = fstatSync(output).size
   const all = { ...settings, port: String(port), unix_socket_directories: files.socketFolder ?? '' }
@@ -115,6 +126,8 @@ async function tryLaunch({ files, port, settings }: Launch, deadlineMs: number):
     uid: files.owner?.uid, gid: files.owner?.gid, detached: true, stdio: ['ignore', output, output], env: serverEnvironment(files.cluster), cwd: files.cluster,
   })
   closeSync(output)
+  // Before it has started any other.
+  if (child.pid !== undefined) group?.add(child.pid)
   const state: { failure?: string } = {}
   const ended = new Promise<void>(resolve => {
     child.on('error', error => { state.failure = `it cannot be run: ${error.message}`; resolve() })

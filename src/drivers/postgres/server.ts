@@ -6,12 +6,13 @@
  * Started by root it runs as `nobody`, since Postgres refuses root. While it is watched,
  * a server that dies is started again on the same port.
  */
+import type { CpuGroup } from '../../base/cpu-quota.ts'
 import type { Logger } from '../../base/log.ts'
 import { monotonicMs, every } from '../../base/time.ts'
 import { choosePort, initialiseCluster } from './server-cluster.ts'
 import { prepareServerFiles } from './server-files.ts'
 import type { ServerFiles } from './server-files.ts'
-import { adoptable, answers, isAlive, launch, postmasterOf, shutDown } from './server-process.ts'
+import { adoptable, answers, isAlive, launch, limitRunning, postmasterOf, shutDown } from './server-process.ts'
 import type { Launch, Launched } from './server-process.ts'
 import { serverSettings } from './server-settings.ts'
 import type { Machine } from './server-settings.ts'
@@ -28,6 +29,8 @@ export interface PostgresServerOptions {
   readonly port?: number
   /** Start a server that died again, until stop or detach; true unless told otherwise. */
   readonly watch?: boolean
+  /** Limits the processor time of the server. */
+  readonly group?: CpuGroup | undefined
   readonly log: Logger
 }
 
@@ -59,24 +62,26 @@ export async function startPostgresServer(options: PostgresServerOptions): Promi
   const files = await prepareServerFiles(options.dataFolder, options.log)
   const password = await initialiseCluster(files)
   const settings = { ...serverSettings(options.machine ?? smallMachine), ...options.settings }
+  const { group } = options
   const living = await adoptable(files, password)
   if (living) {
+    if (group) await limitRunning(living.pid, group)
     if (options.port !== undefined && options.port !== living.port) options.log.warn({ port: living.port, asked: options.port }, 'the running Postgres keeps its port')
-    return watched({ ...files, socketFolder: living.socketFolder }, password, { port: living.port, settings }, { pid: living.pid }, options)
+    return watched({ ...files, socketFolder: living.socketFolder }, password, { port: living.port, settings, group }, { pid: living.pid }, options)
   }
   const port = await choosePort(files, options.port)
-  const launched = await launch({ files, port, settings })
+  const launched = await launch({ files, port, settings, group })
   // Asked again: on a busy machine a login may take longer than it may.
   if (!await answers(port, password) && !await answers(port, password) && !await answers(port, password)) {
     await shutDown(launched.pid)
     throw fault('UNAVAILABLE', `the new Postgres on ${files.cluster} does not accept the password of ${files.folder}`)
   }
-  return watched(files, password, { port, settings }, launched, options)
+  return watched(files, password, { port, settings, group }, launched, options)
 }
 
 type Running = Pick<Launched, 'pid'> & Partial<Pick<Launched, 'ended'>>
 
-function watched(files: ServerFiles, password: string, how: Pick<Launch, 'port' | 'settings'>, first: Running, options: PostgresServerOptions): PostgresServer {
+function watched(files: ServerFiles, password: string, how: Pick<Launch, 'port' | 'settings' | 'group'>, first: Running, options: PostgresServerOptions): PostgresServer {
   const guard = new Guard({ files, ...how }, first, options)
   return {
     url: `postgres://postgres:${password}@127.0.0.1:${how.port}/postgres`,

@@ -22,12 +22,14 @@
  * is drained. One that does not become ready ends the roll; the old ones stay.
  */
 import type { Readable } from 'node:stream'
+import type { CpuQuotas } from '../../base/cpu-quota.ts'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { Balancer } from '../../ports/balancer.ts'
 import type { Orchestrator, ProcessAnswer, ProcessSpec, ProcessState, Question } from '../../ports/orchestrator.ts'
 import { BalancedDoor } from './balanced-door.ts'
+import type { Distance, Place as FarPlace } from './distance.ts'
 import { Listener } from './listener.ts'
 import type { Door } from './listener.ts'
 import { Replica } from './replica.ts'
@@ -66,6 +68,10 @@ export interface ProcessOrchestratorOptions {
   readonly onOutput?: TakeOutput | undefined
   /** Gives requests to the processes that are balanced. */
   readonly balancer?: Balancer | null
+  /** Without it a process that has a limit of its processor time is refused. */
+  readonly quotas?: CpuQuotas | null
+  /** Processes that are balanced run far away. */
+  readonly distance?: Distance | null
   /** False is for negative controls: connections are dealt out however many wait. */
   readonly limitsConnections?: boolean
 }
@@ -86,6 +92,9 @@ class ProcessOrchestrator implements Orchestrator {
   readonly #onOutput: TakeOutput | undefined
   readonly #limitsConnections: boolean
   readonly #balancer: Balancer | null
+  readonly #quotas: CpuQuotas | null
+  readonly #distance: Distance | null
+  readonly #far = new Map<Replica, FarPlace>()
   /** By everything that identifies a process: a changed spec is another one. */
   readonly #replicas = new Map<string, Replica>()
   readonly #leaving = new Set<Replica>()
@@ -100,6 +109,8 @@ class ProcessOrchestrator implements Orchestrator {
     this.#onOutput = options.onOutput
     this.#limitsConnections = options.limitsConnections ?? true
     this.#balancer = options.balancer ?? null
+    this.#quotas = options.quotas ?? null
+    this.#distance = options.distance ?? null
   }
 
   /** One at a time, in the order of the calls. */
@@ -111,6 +122,8 @@ class ProcessOrchestrator implements Orchestrator {
 
   async #apply(processes: readonly ProcessSpec[]): Promise<void> {
     this.#refuseWhenStopping()
+    const limited = processes.find(({ cpu }) => cpu !== undefined)
+    if (limited && !this.#quotas) throw fault('NOT_SUPPORTED', `the process ${limited.name} is to use ${limited.cpu} cores at most, and nothing here keeps it to that: give the orchestrator quotas, or leave cpu out`)
     const wanted = new Map(processes.flatMap(spec => Array.from({ length: spec.replicas }, (_, replica) => [keyOf(spec, replica), { spec, replica }] as const)))
     const addresses = new Map(processes.flatMap(({ listen }) => listen ? [[addressOf(listen), listen] as const] : []))
     for (const [address, { host, port }] of addresses) {
@@ -127,7 +140,7 @@ class ProcessOrchestrator implements Orchestrator {
       if (this.#replicas.get(key)?.isOver === false) continue
       const before = this.#livingAt(place.spec.name, place.replica)
       if (before) changed.push([before, key])
-      else this.#start(key, place)
+      else await this.#start(key, place)
     }
     await Promise.all([...wanted.keys()].map(key => this.#replicas.get(key)?.ready))
     for (const [before, key] of changed) await this.#roll(before, key, wanted.get(key)!)
@@ -139,12 +152,37 @@ class ProcessOrchestrator implements Orchestrator {
     }
   }
 
-  #start(key: string, { spec, replica }: Place): Replica {
-    const listener = spec.isBalanced && this.#balancer ? new BalancedDoor(this.#balancer, `${spec.name}-${replica}`, this.#log) : spec.listen && this.#listeners.get(addressOf(spec.listen))
-    const launch: ReplicaOptions['launch'] = (command, env) => this.#spares?.take(command, env) ?? spawnProcess(this.#nodePath, command, env, this.#onOutput !== undefined)
-    const started = new Replica({ spec, replica, listener, launch, log: this.#log, onOutput: this.#onOutput })
+  async #start(key: string, { spec, replica }: Place): Promise<Replica> {
+    const gone = this.#replicas.get(key)
+    if (gone) await this.#leave(gone)
+    const far = spec.isBalanced ? await this.#distance?.place() : undefined
+    if (this.#stopping) await far?.close()
+    this.#refuseWhenStopping()
+    const listener = spec.isBalanced && this.#balancer ? new BalancedDoor(this.#balancer, `${spec.name}-${replica}`, { share: spec.cpu, port: far?.port }, this.#log) : spec.listen && this.#listeners.get(addressOf(spec.listen))
+    const launch: ReplicaOptions['launch'] = (command, env) => far ? spawnProcess(this.#nodePath, command, { ...env, ...far.env }, this.#onOutput !== undefined, far.prefix)
+      : this.#spares?.take(command, env) ?? spawnProcess(this.#nodePath, command, env, this.#onOutput !== undefined)
+    const started = new Replica({ spec, replica, listener, launch, limit: this.#limitOf(spec, replica), log: this.#log, onOutput: this.#onOutput })
     this.#replicas.set(key, started)
+    if (far) this.#far.set(started, far)
     return started
+  }
+
+  /** Nothing of it runs any more. */
+  async #leave(replica: Replica): Promise<void> {
+    const far = this.#far.get(replica)
+    this.#far.delete(replica)
+    await far?.close()
+  }
+
+  #limitOf({ name, cpu }: ProcessSpec, replica: number): ReplicaOptions['limit'] {
+    const quotas = this.#quotas
+    if (cpu === undefined || !quotas) return undefined
+    // By the id too: while a process is replaced the old one and the new have a whole share each.
+    return pid => {
+      const group = quotas.limit(`${name}-${replica}-${pid}`, cpu)
+      group.add(pid)
+      return () => group.remove()
+    }
   }
 
   #livingAt(name: string, replica: number): string | undefined {
@@ -154,7 +192,7 @@ class ProcessOrchestrator implements Orchestrator {
   async #roll(before: string, key: string, place: Place): Promise<void> {
     this.#refuseWhenStopping()
     try {
-      await this.#start(key, place).ready
+      await (await this.#start(key, place)).ready
     } catch (error) {
       if (!this.#stopping) await this.#retire(one => one === key, 0)
       throw error
@@ -173,6 +211,7 @@ class ProcessOrchestrator implements Orchestrator {
       this.#leaving.add(replica)
       await replica.stop(graceMs, lingerMs)
       this.#leaving.delete(replica)
+      await this.#leave(replica)
     }))
   }
 
@@ -203,5 +242,5 @@ const addressOf = (listen: { readonly host: string; readonly port: number }): st
 
 function keyOf(spec: ProcessSpec, replica: number): string {
   const env = Object.entries(spec.env).sort(([a], [b]) => a < b ? -1 : 1)
-  return JSON.stringify([spec.name, replica, spec.command, env, spec.listen ? addressOf(spec.listen) : null, spec.isBalanced === true])
+  return JSON.stringify([spec.name, replica, spec.command, env, spec.listen ? addressOf(spec.listen) : null, spec.isBalanced === true, spec.cpu ?? null])
 }

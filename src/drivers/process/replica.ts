@@ -14,6 +14,8 @@ export interface ReplicaOptions {
   readonly listener: Door | undefined
   /** Starts the process, or takes one that waits for work. */
   readonly launch: (command: readonly string[], env: Readonly<Record<string, string>>) => ChildProcess
+  /** Puts a process under the limit it has; what it returns takes that back when the process has ended. */
+  readonly limit?: ((pid: number) => () => void) | undefined
   readonly log: Logger
   readonly onOutput: TakeOutput | undefined
 }
@@ -42,6 +44,7 @@ export class Replica {
   #startedMonotonicMs = 0
   #questions = 0
   #cancel = () => {}
+  #unlimit = () => {}
   #seat: Seat | undefined
   /** What the process said about why it cannot start. */
   #reason: string | undefined
@@ -72,6 +75,7 @@ export class Replica {
     this.#startedMonotonicMs = monotonicMs()
     const child = launch(spec.command, { ...spec.env, TENFOLD_PROCESS: spec.name, TENFOLD_REPLICA: String(replica) })
     this.#child = child
+    this.#limit(child)
     if (child.stdout && child.stderr) onOutput?.(`${spec.name}.${replica}`, child.stdout, child.stderr)
     child.on('message', message => { if (this.#child === child) this.#hear(child, message as ChildMessage) })
     let over = false
@@ -82,6 +86,17 @@ export class Replica {
       this.#options.log.error({ child: `${spec.name}.${replica}` }, `not ready after ${readyMs} ms: killed`)
       child.kill('SIGKILL')
     })
+  }
+
+  /** Rather none than one without its limit. */
+  #limit(child: ChildProcess): void {
+    const { limit, spec, replica, log } = this.#options
+    if (!limit || child.pid === undefined) return
+    try { this.#unlimit = limit(child.pid) } catch (error) {
+      log.error({ err: error, child: `${spec.name}.${replica}` }, 'the processor time of a process could not be limited')
+      this.#reason = `its processor time could not be limited: ${(error as Error).message}`
+      child.kill('SIGKILL')
+    }
   }
 
   #hear(child: ChildProcess, message: ChildMessage): void {
@@ -112,6 +127,8 @@ export class Replica {
 
   #ended(how: string): void {
     this.#cancel()
+    this.#unlimit()
+    this.#unlimit = () => {}
     this.#child = null
     this.#seat?.vacate()
     this.#seat = undefined

@@ -37,9 +37,10 @@ export interface Standby {
 }
 
 /** Detached: Ctrl-C reaches the supervisor only, which then drains; the contract ends orphans. */
-export function spawnProcess(nodePath: string, command: readonly string[], env: Environment, pipesOutput = false): ChildProcess {
+export function spawnProcess(nodePath: string, command: readonly string[], env: Environment, pipesOutput = false, prefix: readonly string[] = []): ChildProcess {
   const output = pipesOutput ? 'pipe' : 'inherit'
-  return spawn(nodePath, [...command], { stdio: ['ignore', output, output, 'ipc'], detached: true, env: { ...process.env, ...env } })
+  const [program, ...argv] = [...prefix, nodePath, ...command]
+  return spawn(program!, argv, { stdio: ['ignore', output, output, 'ipc'], detached: true, env: { ...process.env, ...env } })
 }
 
 export class Spares {
