@@ -75,6 +75,8 @@ async function start(): Promise<void> {
     metrics: env.TENFOLD_METRICS !== 'off',
     tracing: env.TENFOLD_TRACES !== 'off',
     acknowledgeAfterCommit: env.TENFOLD_ACKNOWLEDGE !== 'before-commit',
+    remembersAnswers: env.TENFOLD_IDEMPOTENCY !== 'off',
+    inbox: env.TENFOLD_INBOX !== 'off',
   })
   tell({ type: 'ready', port: running.url ? Number(new URL(running.url).port) : undefined })
   // Otherwise written at the end only, which a crash leaves out. Does nothing where no cache is switched on.
