@@ -21,6 +21,7 @@ export const engines = {
   prometheus: { needs: ['prometheus', 'promtool'], packages: ['prometheus'] },
   alertmanager: { needs: ['amtool'], packages: ['prometheus-alertmanager'] },
   nats: { needs: ['nats-server'], packages: ['nats-server'] },
+  nftables: { needs: ['nft'], packages: ['nftables'] },
   strace: { needs: ['strace'], packages: ['strace'] },
   chromium: { needs: ['chromium'], packages: ['chromium'] },
 } as const satisfies Readonly<Record<string, Engine>>
