@@ -38,8 +38,17 @@ let agreed: { readonly aheadMs: number; readonly heardAtMs: number } | null = nu
 const promptMs = 50
 const believedMs = 10_000
 
+let isAlone = false
+
+/** From now on this process goes by its own clock: for negative controls. */
+export function goByOwnClock(): void {
+  isAlone = true
+  agreed = null
+}
+
 /** Notes what time it is by the clock that all processes of a deployment go by, as asked at this monotonic time. */
 export function agreeOn(atMs: number, askedAtMs: number): void {
+  if (isAlone) return
   const heardAtMs = current.monotonicMs()
   if (agreed && heardAtMs - askedAtMs > promptMs && heardAtMs - agreed.heardAtMs < believedMs) return
   agreed = { aheadMs: atMs - (askedAtMs + heardAtMs) / 2, heardAtMs }

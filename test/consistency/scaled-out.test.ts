@@ -3,8 +3,8 @@
  * behind HAProxy, whose nodes, workers and replicas are held up, whose Redis is emptied and one
  * of whose nodes has a clock that is wrong by an hour; in the soak also with nodes and the primary killed.
  *
- * Negative controls: sessions that do not show their token are shown something old, and so
- * are all when replicas, or kept answers, are taken whatever a session has seen.
+ * Negative controls: sessions that do not show their token are shown something old, and so are all when
+ * replicas, or kept answers, are taken whatever a session has seen, or each node goes by its own clock.
  */
 import assert from 'node:assert/strict'
 import path from 'node:path'
@@ -123,12 +123,17 @@ test('session guarantees over nodes, caches and replicas', { skip: skipScaledOut
   })
 })
 
-const controls = [['replicas are read whatever a session has seen', { TENFOLD_AWAIT_REPLICAS: 'off' }], ['kept answers are given whatever a session has seen', { TENFOLD_CACHE_STAMPS: 'off' }]] as const
-for (const [what, env] of controls) {
+const controls = [
+  ['replicas are read whatever a session has seen', { TENFOLD_AWAIT_REPLICAS: 'off' }, 0],
+  ['kept answers are given whatever a session has seen', { TENFOLD_CACHE_STAMPS: 'off' }, 0],
+  ['each node goes by its own clock, and one is an hour behind', { TENFOLD_CLOCK: 'own' }, -hourMs],
+] as const
+for (const [what, env, offsetMs] of controls) {
   test(`negative control: when ${what}, something old is shown`, { skip: skipScaledOut || (isSoak ? false : 'runs in npm run soak'), timeout }, async t => {
     const site = await deploy(t, env)
+    const right = offsetMs === 0 ? async () => {} : await setClock(site, (await site.pidsOf('web', 0))[0]!, offsetMs)
     const stop = disturb(site, 8, [held, paused])
-    const { history, operations } = await record({ url: site.deployment.url, random: randomFrom(9), operations: 60_000, isEnough: found => violationsOf(found).length > 0 }).finally(stop)
+    const { history, operations } = await record({ url: site.deployment.url, random: randomFrom(9), operations: 60_000, isEnough: found => violationsOf(found).length > 0 }).finally(stop).finally(right)
     const violations = violationsOf(history)
     t.diagnostic(`after ${operations} operations: ${violations[0]?.guarantee}, ${violations[0]?.says}`)
     assert.ok(violations.length > 0, 'the test cannot see what it is for')
