@@ -89,7 +89,7 @@ test('session guarantees over nodes, caches and replicas', { skip: skipScaledOut
     assert.ok(violations.length > 0, 'the test cannot see what it is for')
   })
 
-  const operations = isSoak ? 15_000 : 1_000
+  const operations = isSoak ? 6_000 : 1_000
   for (const [seed, offsetMs] of (isSoak ? [[3, 0], [4, hourMs], [5, -hourMs]] : [[3, -hourMs]]) as [number, number][]) {
     const when = offsetMs === 0 ? '' : `, and the clock of a node is an hour ${offsetMs > 0 ? 'ahead' : 'behind'}`
     await t.test(`they hold while nodes, workers and replicas are held up and Redis is emptied${when}, seed ${seed}`, { timeout }, async t => {
@@ -114,7 +114,7 @@ test('session guarantees over nodes, caches and replicas', { skip: skipScaledOut
         signalAll((await site.pidsOf('primary')).slice(0, 1), 'SIGKILL')
       }
     })()
-    const recorded = await record({ url, random: randomFrom(7), operations: 15_000 }).finally(stop)
+    const recorded = await record({ url, random: randomFrom(7), operations: 6_000 }).finally(stop)
     stopping.abort()
     await failing
     t.diagnostic(`${await site.epoch() - epoch} promotions`)
