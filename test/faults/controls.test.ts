@@ -67,7 +67,9 @@ async function unheard(site: Site): Promise<void> {
 /** Stands still while nothing is under way, until it has been replaced, and then goes on as if nothing had been. */
 async function standsStill(site: Site, load: Load): Promise<void> {
   await load.pause()
-  await until(async () => (await site.sql<{ behind: number }>('SELECT count(*)::int AS behind FROM pg_stat_replication WHERE replay_lsn < pg_current_wal_flush_lsn()'))[0]!.behind === 0, 'replicas have everything')
+  const [at] = await site.sql<{ lsn: string }>('SELECT pg_current_wal_flush_lsn()::text AS lsn')
+  const reached = 'SELECT count(*)::int AS count FROM pg_stat_replication WHERE replay_lsn >= $1::pg_lsn'
+  await until(async () => (await site.sql<{ count: number }>(reached, [at!.lsn]))[0]!.count === 2, 'replicas have everything')
   const [pids, epoch] = [await site.pidsOf('primary'), await site.epoch()]
   signalAll(pids, 'SIGSTOP')
   load.start()
