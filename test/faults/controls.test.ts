@@ -34,7 +34,13 @@ async function findingsOf(t: TestContext, { ports = {}, env = {}, run }: Scenari
   t.after(() => topology.remove())
   const deployment = await startDeployment({ topology: topology.file, env })
   const [site, load] = [new Site(deployment), new Load(deployment.url, writers)]
-  t.after(async () => { load.close(); await deployment.close().catch(() => {}) })
+  t.after(async () => {
+    load.close()
+    await deployment.end()
+    // A primary that nobody has fenced nobody stops either.
+    for (const index of [0, 1, 2]) signalAll(await site.serverPids(index), 'SIGKILL')
+    await deployment.close()
+  })
   await load.prepare()
   await until(() => site.isWhole(), 'the topology is whole', 120_000)
   load.start()

@@ -4,6 +4,7 @@
  * socket, where there are no packets, a relay takes the socket's place and stops passing on.
  */
 import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import net from 'node:net'
 import { skipWithout } from '../../scripts/engines.ts'
@@ -14,15 +15,28 @@ export type Direction = 'both ways' | 'towards it' | 'from it'
 /** Why packets cannot be dropped here, or false. */
 export const skipCut: string | false = process.getuid?.() !== 0 ? 'only root may drop packets' : skipWithout('nftables')
 
-const table = `tenfold_test_${process.pid}`
+const prefix = 'tenfold_test_'
+const table = `${prefix}${process.pid}`
 const uidOfServers = 65_534
 let rules = 0
 
-function nft(...argv: readonly string[]): void { execFileSync('nft', argv, { stdio: ['ignore', 'ignore', 'pipe'] }) }
-const sweep = () => { if (rules > 0) try { nft('delete', 'table', 'inet', table) } catch { /* it has gone */ } }
-process.on('exit', sweep)
+function nft(...argv: readonly string[]): string { return execFileSync('nft', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }) }
+
+/** Nothing may stay cut when this process ends, nor where one was killed that could not see to it. */
+function sweep(): void {
+  for (const [, pid] of nft('list', 'tables').matchAll(new RegExp(`table inet ${prefix}(\\d+)`, 'g'))) {
+    if (Number(pid) === process.pid || !existsSync(`/proc/${pid}`)) nft('delete', 'table', 'inet', `${prefix}${pid}`)
+  }
+}
+
+function begin(): void {
+  sweep()
+  process.on('exit', sweep)
+  process.once('SIGTERM', () => process.exit(143))
+}
 
 function drop(...matches: readonly (readonly string[])[]): () => void {
+  if (rules === 0) begin()
   const chain = `cut_${rules++}`
   nft('add', 'table', 'inet', table)
   nft('add', 'chain', 'inet', table, chain, '{ type filter hook output priority 0; }')
