@@ -24,6 +24,7 @@ export const engines = {
   alertmanager: { needs: ['amtool'], packages: ['prometheus-alertmanager'] },
   nats: { needs: ['nats-server'], packages: ['nats-server'] },
   patroni: { needs: ['patroni', 'etcd', '/usr/lib/postgresql/*/bin/pg_basebackup'], packages: ['patroni', 'etcd-server', 'postgresql'], isOptional: true },
+  nftables: { needs: ['nft'], packages: ['nftables'] },
   strace: { needs: ['strace'], packages: ['strace'] },
   chromium: { needs: ['chromium'], packages: ['chromium'] },
 } as const satisfies Readonly<Record<string, Engine>>

@@ -40,6 +40,15 @@ test('a driver imports no other driver', () => {
   }
 })
 
+/** Those that mean one server, whatever it is: the keeper's own, and what looks for the primary. */
+const bound = /\/(primary-client|members|replica|replication-connection|server(-\w+)?)\.ts$/
+
+test('a driver of Postgres follows the primary', () => {
+  for (const file of sources.filter(one => one.startsWith('src/drivers/postgres/') && !bound.test(one))) {
+    assert.doesNotMatch(read(file), /new pg\.(Client|Pool)\(/, `${file} would stay with the server that was the primary once: use PrimaryClient or primaryPool`)
+  }
+})
+
 test('the application sees the package only', () => {
   for (const file of globSync('examples/**/*.ts', { cwd: root, exclude: ['**/node_modules/**'] })) {
     assert.doesNotMatch(read(file), /from '[./]*src\//, `${file} reaches into src; import from 'tenfold'`)

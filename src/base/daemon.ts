@@ -151,6 +151,11 @@ export class Daemon {
     }
   }
 
+  /** Ends a process that runs and does nothing any more; it is started again. */
+  kill(): void {
+    if (this.pid !== null) signal(this.pid, 'SIGKILL')
+  }
+
   /** Resolves when the process is gone. */
   stop(): Promise<void> { return this.#stopped ??= this.#stop() }
 

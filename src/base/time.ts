@@ -32,6 +32,34 @@ export function installClock(clock: Clock): () => void {
   return () => { current = before }
 }
 
+/** What to add to the monotonic clock for the time that has been agreed on, and when that was heard; null while nothing has been. */
+let agreed: { readonly aheadMs: number; readonly heardAtMs: number } | null = null
+/** What took longer to hear than the first is believed only where nothing better was heard for long. */
+const promptMs = 50
+const believedMs = 10_000
+
+let isAlone = false
+
+/** From now on this process goes by its own clock: for negative controls. */
+export function goByOwnClock(): void {
+  isAlone = true
+  agreed = null
+}
+
+/** Notes what time it is by the clock that all processes of a deployment go by, as asked at this monotonic time. */
+export function agreeOn(atMs: number, askedAtMs: number): void {
+  if (isAlone) return
+  const heardAtMs = current.monotonicMs()
+  if (agreed && heardAtMs - askedAtMs > promptMs && heardAtMs - agreed.heardAtMs < believedMs) return
+  agreed = { aheadMs: atMs - (askedAtMs + heardAtMs) / 2, heardAtMs }
+}
+
+/**
+ * Wall time for what one process writes and another judges: by the clock of the database, as
+ * last heard, and never by this machine's, which may be wrong or be set. Until it is heard, `now`.
+ */
+export const agreedNow = (): number => agreed === null ? current.now() : Math.round(agreed.aheadMs + current.monotonicMs())
+
 export const now = (): number => current.now()
 export const monotonicMs = (): number => current.monotonicMs()
 export const after: Clock['after'] = (delayMs, callback, background) => current.after(delayMs, callback, background)

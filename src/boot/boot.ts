@@ -48,6 +48,7 @@ import { poolSizesFor } from './pools.ts'
 import { measureProcess } from './process-metrics.ts'
 import { driversOf } from './registry.ts'
 import type { Engines } from './registry.ts'
+import { withoutInbox } from './unprotected.ts'
 
 export interface BootOptions {
   readonly app: Application
@@ -73,6 +74,10 @@ export interface BootOptions {
   /** False: nothing is measured. For the bench. */
   readonly metrics?: boolean
   readonly acknowledgeAfterCommit?: boolean
+  /** False: an idempotency key is as good as none. For negative controls. */
+  readonly remembersAnswers?: boolean
+  /** False: what is delivered again has its effect again. For negative controls. */
+  readonly inbox?: boolean
   /** False: kept answers are given without looking at what a session has seen. For negative controls. */
   readonly cacheStamps?: boolean
   /** False: any replica is read, whatever a session has seen. For negative controls. */
@@ -132,7 +137,8 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const metrics = options.metrics === false ? null : new MetricRegistry()
   if (metrics) closers.add(measureProcess(metrics))
   const pools = await poolSizesFor(options)
-  const engines = driversOf(topology.ports, { databaseUrl: options.databaseUrl, brokerUrl: options.brokerUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools, metrics })
+  const drivers = driversOf(topology.ports, { databaseUrl: options.databaseUrl, brokerUrl: options.brokerUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools, metrics })
+  const engines = options.inbox === false ? { ...drivers, database: withoutInbox(drivers.database) } : drivers
   const { database, bus, queue, transport, cache, sharedCache, broadcast, leases } = engines
   await database.open()
   closers.add(() => database.close())
@@ -152,7 +158,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   closers.add(() => tracer.close())
   const ghost = new GhostCache()
   const surroundings = { app, database, bus, transport, log, invalidation, statistics, tracer, ghost }
-  const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit })
+  const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit, remembersAnswers: options.remembersAnswers })
   transport.serve(services, call => dispatcher.dispatch(call))
   if (does === 'everything' || does === 'background') await startBackground(options, engines, { services, invalidation, statistics, tracer, ghost }, closers)
   const limiter = new Limiter({ enabled: options.limiterEnabled })

@@ -42,7 +42,8 @@ export async function databaseOf(topology: Topology, options: DatabaseOptions, c
     const running = await findServer(dataFolder)
     if (running) return running.url
   }
-  const group = await startPostgresGroup({ dataFolder, log, machine, limit, replicas, synchronous })
+  // Both switches are for negative controls: what is lost without the protection.
+  const group = await startPostgresGroup({ dataFolder, log, machine, limit, replicas, synchronous, promotes: process.env.TENFOLD_PROMOTES === 'always' ? 'always' : 'safely', fences: process.env.TENFOLD_FENCE !== 'off' })
   closers.add(() => isGuest && group.adopted ? group.detach() : group.stop())
   return group.url
 }

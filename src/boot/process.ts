@@ -11,7 +11,7 @@ import type { Socket } from 'node:net'
 import { errorTable, isTenfoldError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { createLogger, silentLogger } from '../base/log.ts'
-import { after } from '../base/time.ts'
+import { after, goByOwnClock } from '../base/time.ts'
 import type { ChildMessage, SupervisorMessage } from '../drivers/process/orchestrator.ts'
 import type { ListeningSocket } from '../ports/ingress.ts'
 import { planOf } from '../topology/plan.ts'
@@ -55,6 +55,7 @@ async function start(): Promise<void> {
   if (process.env.TENFOLD_SPARE !== undefined) await wait(process.env.TENFOLD_SPARE)
   const env = process.env as Record<string, string>
   const { boot } = await framework()
+  if (env.TENFOLD_CLOCK === 'own') goByOwnClock()
   const app = await loadApplication(env.TENFOLD_APP!)
   running = await boot({
     app, log, handedDown: env.TENFOLD_LISTENS !== 'itself',
@@ -76,6 +77,8 @@ async function start(): Promise<void> {
     metrics: env.TENFOLD_METRICS !== 'off',
     tracing: env.TENFOLD_TRACES !== 'off',
     acknowledgeAfterCommit: env.TENFOLD_ACKNOWLEDGE !== 'before-commit',
+    remembersAnswers: env.TENFOLD_IDEMPOTENCY !== 'off',
+    inbox: env.TENFOLD_INBOX !== 'off',
   })
   tell({ type: 'ready', port: running.url ? Number(new URL(running.url).port) : undefined })
   // Otherwise written at the end only, which a crash leaves out. Does nothing where no cache is switched on.

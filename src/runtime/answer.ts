@@ -8,7 +8,7 @@
 import { cacheTagHeader } from '../base/cache-tag.ts'
 import { jsonOf } from '../base/json-text.ts'
 import { limits } from '../base/limits.ts'
-import { now } from '../base/time.ts'
+import { agreedNow } from '../base/time.ts'
 import { missingMsDefault } from '../model/freshness.ts'
 import type { HttpAnswer, RequestHead } from '../ports/ingress.ts'
 import type { Kept } from './query-cache.ts'
@@ -74,7 +74,7 @@ function addToken(headers: Record<string, string>, isCommand: boolean, { token, 
   if (isCommand) headers['set-cookie'] = cookieOf(token, limits.tokenLifeMs)
   else if (given['cookie'] && tokenOfCookie(given) !== undefined && tokenOfCookie(given) !== token) {
     // A read moves the token on, not its end: 10 s after the last write.
-    headers['set-cookie'] = cookieOf(token, wroteAtMsOf(token) + limits.tokenLifeMs - now())
+    headers['set-cookie'] = cookieOf(token, wroteAtMsOf(token) + limits.tokenLifeMs - agreedNow())
   }
 }
 

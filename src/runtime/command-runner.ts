@@ -37,7 +37,7 @@ export class CommandRunner {
     if (metadata.token && definition.reads) await span.begin('await', 'read models').around(this.#options.session.awaitProjections(definition.reads, metadata.token))
     const work = new UnitOfWork(this.#options, scope, key.key, span)
     try {
-      const memory = metadata.idempotencyKey ? new Memory(intent, call, user?.id) : null
+      const memory = metadata.idempotencyKey && this.#options.remembersAnswers !== false ? new Memory(intent, call, user?.id) : null
       const remembered = memory && await (await work.transaction()).recall(memory.scope, memory.key)
       if (remembered) {
         await work.abandon(fault('CONFLICT', 'answered from memory'))

@@ -31,6 +31,8 @@ export interface DispatcherOptions extends Surroundings {
   readonly cache: QueryCache | null
   /** False leaves out what the negative control of the crash test needs: answers come before COMMIT. */
   readonly acknowledgeAfterCommit?: boolean
+  /** False: a call that comes again is run again, whatever its idempotency key. For negative controls. */
+  readonly remembersAnswers?: boolean
 }
 
 /** An output, or the kept answer it can be read from. */

@@ -131,7 +131,7 @@ export function queryContext(surroundings: Surroundings, execution: Execution): 
   const { span, deadline, intent, reading } = execution
   const run: RunStatement = statement => {
     deadline.check()
-    return tracedStatement(span, intent.name, statement, reading ? reading.reader.query(statement) : surroundings.database.query(service, statement))
+    return tracedStatement(span, intent.name, statement, reading ? reading.reader.query(statement) : surroundings.database.query(service, statement), reading?.reader)
   }
   return new BaseContext(surroundings, execution, run) as unknown as QueryContext
 }

@@ -6,7 +6,7 @@
  */
 import { fault } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
-import { monotonicMs, now } from '../base/time.ts'
+import { agreedNow, monotonicMs } from '../base/time.ts'
 import type { Projection } from '../model/projection.ts'
 import type { Bus } from '../ports/bus.ts'
 import { primaryServer } from '../ports/database.ts'
@@ -85,7 +85,7 @@ export class Session {
     const { tokens } = this.#options
     if (committed) this.#learn(committed)
     const position = committed ?? await this.position()
-    return tokens.encode(mergeTokens(before ? tokens.decode(before) : null, { epoch: 0, wroteAtMs: now(), positions: [position] }))
+    return tokens.encode(mergeTokens(before ? tokens.decode(before) : null, { epoch: 0, wroteAtMs: agreedNow(), positions: [position] }))
   }
 
   /** The token of a session that has been shown what lay at or below this position; the same text when it names as much already. */

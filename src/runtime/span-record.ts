@@ -78,7 +78,7 @@ function attributesOf(span: Span): Attributes {
     case 'request': return requestAttributes(about, facts as RequestFacts)
     case 'run': case 'call': return { 'rpc.system.name': 'tenfold', 'rpc.method': about }
     case 'handler': case 'batch': case 'job': return deliveryAttributes(about, facts as DeliveryFacts)
-    case 'statement': return { ...database, 'db.operation.name': operationOf(span.text), 'db.query.text': textOf(span), ...rowsOf(span), ...sqlStateOf(span), 'tenfold.intent': about }
+    case 'statement': return { ...database, 'db.operation.name': operationOf(span.text), 'db.query.text': textOf(span), ...span.server === null ? {} : { 'tenfold.database.server': span.server }, ...rowsOf(span), ...sqlStateOf(span), 'tenfold.intent': about }
     case 'transaction': return { ...database, 'db.namespace': about, ...span.count < 0 ? {} : { 'tenfold.transaction.wait_ms': span.count } }
     case 'commit': return { ...database, 'db.namespace': about, 'db.operation.name': 'COMMIT' }
     case 'claim': case 'memory': case 'inbox': case 'position': return database

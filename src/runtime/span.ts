@@ -59,6 +59,8 @@ export class Span {
   text = ''
   /** Rows of a statement, messages of an append; -1 when there is no such number. */
   count = -1
+  /** Where a statement was answered, where there are several servers. */
+  server: string | null = null
   cache: CacheOutcome | null = null
   facts: RequestFacts | DeliveryFacts | null = null
   /** traceparents of what led here besides the parent. */

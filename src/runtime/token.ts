@@ -8,7 +8,7 @@
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
 import { limits } from '../base/limits.ts'
 import { randomBytes } from '../base/random.ts'
-import { now } from '../base/time.ts'
+import { agreedNow } from '../base/time.ts'
 import type { Position } from '../ports/database.ts'
 
 const prefix = 't1.'
@@ -19,7 +19,7 @@ const entriesMax = 8
 
 export interface Token {
   readonly epoch: number
-  /** When the session wrote last, milliseconds since 1970. */
+  /** When the session wrote last, milliseconds since 1970, by the clock that all processes agree on. */
   readonly wroteAtMs: number
   readonly positions: readonly Position[]
 }
@@ -72,7 +72,7 @@ export function tokenCodec(secret: Buffer): TokenCodec {
 export const wroteAtMsOf = (text: string): number => Buffer.from(text.slice(prefix.length), 'base64url').readUIntBE(4, 6)
 
 /** True while the token counts: after that the deployment's freshness bound has passed, and any answer is new enough. */
-export const isLiving = (token: Token): boolean => now() - token.wroteAtMs < limits.tokenLifeMs
+export const isLiving = (token: Token): boolean => agreedNow() - token.wroteAtMs < limits.tokenLifeMs
 
 export const isNewer = (one: Position, other: Position): boolean =>
   one.timeline > other.timeline || (one.timeline === other.timeline && one.lsn > other.lsn)

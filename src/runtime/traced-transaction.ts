@@ -1,16 +1,17 @@
 /** A transaction whose statements, wait for a connection and COMMIT are spans. */
 import { monotonicMs } from '../base/time.ts'
-import type { Claim, Database, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../ports/database.ts'
+import type { Claim, Database, Message, Position, Reader, Remembered, Result, Statement, Transaction, TransactionScope } from '../ports/database.ts'
 import type { Span } from './span.ts'
 
-/** One statement as a span of the intent that runs it. */
-export async function tracedStatement<Row>(parent: Span, intent: string, { text }: Statement, work: Promise<Result<Row>>): Promise<Result<Row>> {
+/** One statement as a span of the intent that runs it; of a reader among several servers it tells which has answered. */
+export async function tracedStatement<Row>(parent: Span, intent: string, { text }: Statement, work: Promise<Result<Row>>, reader?: Reader): Promise<Result<Row>> {
   if (!parent.trace.isRecording) return work
   const span = parent.begin('statement', intent)
   span.text = text
   try {
     const result = await work
     span.count = result.rows.length
+    if (reader && reader.shows !== null) span.server = reader.server
     return result
   } catch (error) {
     span.error = error

@@ -10,7 +10,7 @@
  * Several deliveries may share it, each through a share of its own.
  */
 import { bucketOf, newId } from '../base/id.ts'
-import { now } from '../base/time.ts'
+import { agreedNow, now } from '../base/time.ts'
 import type { Event } from '../model/event.ts'
 import type { Key } from '../model/intent.ts'
 import type { Job } from '../model/job.ts'
@@ -120,7 +120,7 @@ export class UnitOfWork implements Work {
     const id = newId(key ? routed(key(input)).bucket : origin.bucket)
     this.#pending.push(async traceparent => ({
       id, kind: 'job', name: job.name, key: key ? routed(key(input)).key : id, bucket: key ? routed(key(input)).bucket : bucketOf(id),
-      atMs: now(), traceparent: origin.traceparent ?? traceparent, runAtMs: afterMs ? now() + afterMs : undefined,
+      atMs: now(), traceparent: origin.traceparent ?? traceparent, runAtMs: afterMs ? agreedNow() + afterMs : undefined,
       payload: await parseOwn(job.definition.input, input, job),
     }))
   }

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { Cron } from 'croner'
 import { bucketOf } from '../base/id.ts'
 import { limits } from '../base/limits.ts'
-import { monotonicMs, now, sleep } from '../base/time.ts'
+import { agreedNow, monotonicMs, sleep } from '../base/time.ts'
 import type { Application } from '../model/app.ts'
 import type { Key } from '../model/intent.ts'
 import type { Job } from '../model/job.ts'
@@ -115,9 +115,9 @@ export function startScheduler(options: WorkerOptions): { stop(): Promise<void> 
 
 async function schedule(options: WorkerOptions, job: Job, signal: AbortSignal): Promise<void> {
   const cron = new Cron(job.definition.cron!, { utcOffset: 0, paused: true })
-  for (let slot = cron.nextRun(new Date(now())); slot && !signal.aborted; slot = cron.nextRun(slot)) {
+  for (let slot = cron.nextRun(new Date(agreedNow())); slot && !signal.aborted; slot = cron.nextRun(slot)) {
     // Long waits in steps: timers overflow after 24 days, and the wall clock may be set.
-    while (slot.getTime() > now() && !signal.aborted) await sleep(Math.min(slot.getTime() - now(), 60_000), signal)
+    while (slot.getTime() > agreedNow() && !signal.aborted) await sleep(Math.min(slot.getTime() - agreedNow(), 60_000), signal)
     if (signal.aborted) return
     await fire(options, job, slot).catch((error: unknown) => options.log.error({ err: error, job: job.name, slot }, 'a schedule could not fire'))
   }

@@ -16,24 +16,12 @@ import { skipWithout } from '../../scripts/engines.ts'
 import tuned from '../../examples/conduit/topologies/2-tuned.ts'
 import { startDeployment } from '../support/deployment.ts'
 import type { TestDeployment } from '../support/deployment.ts'
+import { randomFrom } from '../support/seeded-random.ts'
 import { runSessions } from './sessions.ts'
 
 const isSoak = process.env.TENFOLD_SOAK === '1'
 const seeds = isSoak ? [1, 2, 3, 4] : [1, 2, 3]
 const operations = isSoak ? 34_000 : 5_000
-
-/** mulberry32: small, and good enough to choose with. */
-function randomFrom(seed: number) {
-  let state = seed
-  return {
-    fraction() {
-      state = state + 0x6d2b79f5 | 0
-      let mixed = Math.imul(state ^ state >>> 15, 1 | state)
-      mixed = mixed + Math.imul(mixed ^ mixed >>> 7, 61 | mixed) ^ mixed
-      return ((mixed ^ mixed >>> 14) >>> 0) / 4_294_967_296
-    },
-  }
-}
 
 /** Answers kept in each process, and in a Redis that is often too slow. */
 const shared = { redis: { embedded: true, memoryBytesMax: 67_108_864, callMs: 5 }, cache: { driver: 'redis', bytesMax: 1_000_000 } } as const

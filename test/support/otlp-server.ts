@@ -14,6 +14,8 @@ export interface OtlpSpan {
   readonly attributes: readonly { readonly key: string; readonly value: Record<string, unknown> }[]
   readonly links: readonly { readonly traceId: string; readonly spanId: string }[]
   readonly status: { readonly code?: number }
+  /** Which process has sent it: `web.0`. */
+  readonly instance: unknown
 }
 
 export interface Refusal { readonly status: number; readonly headers?: Record<string, string> }
@@ -53,7 +55,8 @@ export class OtlpServer {
     const { resourceSpans } = JSON.parse(bytes.toString()) as { resourceSpans: { resource: { attributes: OtlpSpan['attributes'] }; scopeSpans: { spans: OtlpSpan[] }[] }[] }
     for (const { resource, scopeSpans } of resourceSpans) {
       this.resource = attributesOf(resource.attributes)
-      for (const { spans } of scopeSpans) this.spans.push(...spans)
+      const instance = this.resource['service.instance.id']
+      for (const { spans } of scopeSpans) this.spans.push(...spans.map(span => ({ ...span, instance })))
     }
   }
 }

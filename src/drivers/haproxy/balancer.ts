@@ -36,6 +36,8 @@ export interface HaproxyOptions {
 }
 
 const pollMs = 20
+/** One that runs and has not answered so often in a row, each time for two seconds, is ended, for nobody can take its place. */
+const silencesMax = 4
 /** So long an engine that is away may take to be back before a change of its nodes fails. */
 const awayMs = 20_000
 
@@ -52,6 +54,7 @@ export class HaproxyBalancer implements Balancer {
   #daemon: Daemon | undefined
   #folder = ''
   #isClosed = false
+  #silences = 0
   #working: Promise<unknown> = Promise.resolve()
   #stopWatching = () => {}
 
@@ -158,7 +161,8 @@ export class HaproxyBalancer implements Balancer {
   async #watch(): Promise<void> {
     const { ejectMs = 10_000, log } = this.#options
     const report = await this.observe().catch(() => null)
-    if (!report) return
+    if (!report) return this.#onSilence()
+    this.#silences = 0
     const windows = report.nodes.flatMap(({ name, requests, failures }) => {
       const member = this.#nodes.get(name)!
       const before = requests < member.counted.requests ? { requests: 0, failures: 0 } : member.counted
@@ -174,6 +178,14 @@ export class HaproxyBalancer implements Balancer {
       await this.#change([`set server ${backend}/${name} state ready`], () => true).catch(() => {})
       if (member.state === 'ejected') member.state = 'up'
     }
+  }
+
+  #onSilence(): void {
+    this.#silences = this.pid === null ? 0 : this.#silences + 1
+    if (this.#silences < silencesMax || this.#isClosed) return
+    this.#silences = 0
+    this.#options.log.error('HAProxy runs and does not answer: it is ended and started again')
+    this.#daemon!.kill()
   }
 
   async #eject(name: string, ejectMs: number): Promise<void> {

@@ -6,7 +6,7 @@
  */
 import type { ConsumerConfig, StreamConfig } from '@nats-io/jetstream'
 import { createHash } from 'node:crypto'
-import { now } from '../../base/time.ts'
+import { agreedNow } from '../../base/time.ts'
 import type { Job } from '../../ports/queue.ts'
 
 type Stream = Partial<StreamConfig> & { readonly name: string }
@@ -64,4 +64,4 @@ export function storedIn(text: string): StoredJob {
   return { job: { id, name, payload, attemptsMax, serial, runAtMs, traceparent }, ...rest }
 }
 
-export const storedOf = (job: Job): StoredJob => ({ job, attempts: 0, readyAtMs: job.runAtMs ?? now() })
+export const storedOf = (job: Job): StoredJob => ({ job, attempts: 0, readyAtMs: job.runAtMs ?? agreedNow() })

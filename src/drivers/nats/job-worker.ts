@@ -13,7 +13,7 @@
 import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream'
 import { backoffMs } from '../../base/backoff.ts'
 import type { Logger } from '../../base/log.ts'
-import { every, monotonicMs, now, sleep } from '../../base/time.ts'
+import { agreedNow, every, monotonicMs, sleep } from '../../base/time.ts'
 import { traceIdOf } from '../../base/traceparent.ts'
 import type { Working, WorkOptions } from '../../ports/queue.ts'
 import type { Nats } from './connection.ts'
@@ -144,9 +144,9 @@ export class JobWorker implements Working {
     const error = String((outcome.error as Error | null)?.message ?? outcome.error)
     this.#options.log.warn({ err: outcome.error, intent: job.name, traceId: job.traceparent ? traceIdOf(job.traceparent) : undefined, id: job.id, attempt, attemptsMax: job.attemptsMax }, 'a job failed')
     const delayMs = backoffMs(retry, attempt)
-    if (attempt >= job.attemptsMax) return this.#settle(message, deadSubject(this.#options.streams, job.id), { job, attempts: attempt, readyAtMs: now(), error })
+    if (attempt >= job.attemptsMax) return this.#settle(message, deadSubject(this.#options.streams, job.id), { job, attempts: attempt, readyAtMs: agreedNow(), error })
     if (job.serial !== undefined) return message.nak(delayMs)
-    await this.#settle(message, laterSubject(this.#options.streams, job.id), { job, attempts: attempt, readyAtMs: now() + delayMs, error })
+    await this.#settle(message, laterSubject(this.#options.streams, job.id), { job, attempts: attempt, readyAtMs: agreedNow() + delayMs, error })
   }
 
   /** Writes down how it ended, where it is to lie now first: dying in between it would be there twice, never not at all. */
@@ -174,7 +174,7 @@ export class JobWorker implements Working {
   /** To where it may run, when it is due. */
   async #move(message: JsMsg): Promise<void> {
     const stored = storedIn(message.string())
-    const delayMs = stored.readyAtMs - now()
+    const delayMs = stored.readyAtMs - agreedNow()
     if (delayMs > 0) return message.nak(Math.min(delayMs, delayMsMax))
     await this.#settle(message, readySubject(this.#options.streams, stored.job), stored)
   }

@@ -7,7 +7,7 @@ import type { ConsumerInfo, StreamInfo } from '@nats-io/jetstream'
 import { fault, isTenfoldError } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
-import { now } from '../../base/time.ts'
+import { agreedNow } from '../../base/time.ts'
 import type { DeadJob, Job, Queue, QueueDepth, Working, WorkOptions } from '../../ports/queue.ts'
 import { ensureStream, NatsLink } from './connection.ts'
 import type { Nats } from './connection.ts'
@@ -65,7 +65,7 @@ class NatsQueue implements Queue {
   }
 
   async #put({ jetstream }: Nats, job: Job): Promise<void> {
-    const isLater = job.runAtMs !== undefined && job.runAtMs > now()
+    const isLater = job.runAtMs !== undefined && job.runAtMs > agreedNow()
     const subject = isLater ? laterSubject(this.#streams, job.id) : readySubject(this.#streams, job)
     await jetstream.publish(subject, storedText(storedOf(job))).catch((error: unknown) => { if (!isThereAlready(error)) throw error })
   }
@@ -102,7 +102,7 @@ class NatsQueue implements Queue {
       const found = await manager.streams.getMessage(this.#streams.dead.name, { last_by_subj: subject })
       if (!found) return false
       const { job } = storedIn(found.string())
-      await jetstream.publish(readySubject(this.#streams, job), storedText({ job, attempts: 0, readyAtMs: now() })).catch((error: unknown) => { if (!isThereAlready(error)) throw error })
+      await jetstream.publish(readySubject(this.#streams, job), storedText({ job, attempts: 0, readyAtMs: agreedNow() })).catch((error: unknown) => { if (!isThereAlready(error)) throw error })
       await manager.streams.purge(this.#streams.dead.name, { filter: subject })
       return true
     })
@@ -143,7 +143,7 @@ export async function depthOf(nats: Nats, streams: JobStreams): Promise<QueueDep
   const running = Math.min(jobs.state.messages, consumers.reduce((sum, one) => sum + one.num_ack_pending, 0))
   const waiting = jobs.state.messages - running
   const oldestAtMs = waiting === 0 ? null : await oldestOf(nats, streams, jobs, consumers)
-  return { waiting, running, scheduled: later.state.messages, dead: dead.state.messages, oldestAgeMs: oldestAtMs === null ? 0 : Math.max(0, now() - oldestAtMs) }
+  return { waiting, running, scheduled: later.state.messages, dead: dead.state.messages, oldestAgeMs: oldestAtMs === null ? 0 : Math.max(0, agreedNow() - oldestAtMs) }
 }
 
 /** The first that nobody has claimed: of each name what its consumer would get next. */

@@ -171,6 +171,9 @@ class Readers {
 
   #forget(reader: Reader): void { this.#readers.delete(reader) }
 
+  /** What is under way fails as if the server had gone. */
+  cut(): void { for (const { client } of this.#readers) client.connection.stream.destroy() }
+
   /** What is sent behind another statement on the same connection waits. */
   stateOf(service: string): PoolState {
     const all = [...this.#readers]
@@ -237,6 +240,9 @@ export class Connections {
     if (!readers) this.#readers.set(service, readers = new Readers(this.#options, this.#loginOf(service)))
     return readers.query<Row>(statement).catch((error: unknown) => { throw refusalOf(error) })
   }
+
+  /** Breaks what reads: for a server that has fallen silent, of which a connection would say nothing for minutes. */
+  cutReaders(): void { for (const readers of this.#readers.values()) readers.cut() }
 
   /** Connections for the service's transactions; what is sent without waiting is pipelined. */
   writers(service: string): Lending {

@@ -3,13 +3,13 @@ import type pg from 'pg'
 import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import { randomHex } from '../../base/random.ts'
-import { after, monotonicMs } from '../../base/time.ts'
+import { after, agreeOn, monotonicMs } from '../../base/time.ts'
 import { primaryServer } from '../../ports/database.ts'
 import type { Database, MigrationReport, Position, Reader, ReadWish, Result, ServiceSchema, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
 import { Connections } from './connection.ts'
 import type { ConnectionOptions } from './connection.ts'
-import { positionText, toPosition } from './log-position.ts'
+import { timedPositionText, toPosition } from './log-position.ts'
 import type { PositionRow } from './log-position.ts'
 import { membersOf } from './members.ts'
 import { migrate } from './migration.ts'
@@ -82,7 +82,7 @@ class Driver implements PostgresDatabase {
   }
 
   async open(): Promise<void> {
-    await this.#connections.owner.query('SELECT 1').catch((error: unknown) => { throw refusalOf(error) })
+    await this.#readPosition().catch((error: unknown) => { throw refusalOf(error) })
     await this.#replicas?.open()
   }
 
@@ -128,7 +128,9 @@ class Driver implements PostgresDatabase {
   }
 
   async #readPosition(): Promise<Position> {
-    const { rows } = await this.#count(() => this.#connections.owner.query<PositionRow>({ name: 'tenfold_position', text: positionText }))
+    const askedAtMs = monotonicMs()
+    const { rows } = await this.#count(() => this.#connections.owner.query<PositionRow & { readonly at_ms: number }>({ name: 'tenfold_position', text: timedPositionText }))
+    agreeOn(rows[0]!.at_ms, askedAtMs)
     return toPosition(rows[0]!)
   }
 

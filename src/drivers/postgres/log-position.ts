@@ -19,6 +19,11 @@ export const lsnMax = 0xffff_ffff_ffff_ffffn
 export const positionText = ofRuntime('position', `
   SELECT lsn::text, ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int AS timeline FROM pg_current_wal_flush_lsn() AS lsn`)
 
+/** And what time it is at the primary: every process goes by that. */
+export const timedPositionText = ofRuntime('position', `
+  SELECT lsn::text, ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int AS timeline, extract(epoch FROM clock_timestamp())::float8 * 1000 AS at_ms
+  FROM pg_current_wal_flush_lsn() AS lsn`)
+
 export interface PositionRow { readonly lsn: string; readonly timeline: number }
 
 export const toPosition = ({ lsn, timeline }: PositionRow): Position => ({ shard, timeline, lsn: parseLsn(lsn) })

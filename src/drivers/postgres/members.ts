@@ -25,10 +25,11 @@ const seekText = ofRuntime('timeline', `SELECT CASE WHEN NOT pg_is_in_recovery()
 const seekPauseMs = 10
 const probeMs = 1_000
 
-/** Adds the addresses of all servers, this one's among them. */
-export function urlOfMembers(url: string, members: readonly { readonly host?: string; readonly port: number }[]): string {
+/** Adds the addresses of all servers, this one's among them. Without fences, for negative controls, nothing is thought of a primary that was replaced. */
+export function urlOfMembers(url: string, members: readonly { readonly host?: string; readonly port: number }[], fences = true): string {
   const whole = new URL(url)
   whole.searchParams.set('members', members.map(({ host = whole.hostname, port }) => `${host}:${port}`).join(','))
+  if (!fences) whole.searchParams.set('fence', 'off')
   return whole.href
 }
 
@@ -62,7 +63,7 @@ export function membersOf(url: string): Members | null {
   // Whatever the login.
   const name = `${listed}${pathname}`
   let found = known.get(name)
-  if (!found) known.set(name, found = new Members(url, listed.split(',').map(addressOf)))
+  if (!found) known.set(name, found = new Members(url, listed.split(',').map(addressOf), searchParams.get('fence') !== 'off'))
   return found
 }
 
@@ -75,12 +76,14 @@ export class Members {
   readonly addresses: readonly Address[]
   readonly bound = new Set<Bound>()
   readonly #url: string
+  readonly #fences: boolean
   #primary: Address | null = null
   #timeline = 0
   #seeking: Promise<Address> | undefined
 
-  constructor(url: string, addresses: readonly Address[]) {
+  constructor(url: string, addresses: readonly Address[], fences = true) {
     this.#url = url
+    this.#fences = fences
     this.addresses = addresses
   }
 
@@ -105,7 +108,7 @@ export class Members {
 
   /** A token names this timeline: a primary on a lower one has been replaced. */
   require(timeline: number): void {
-    if (timeline <= this.#timeline) return
+    if (timeline <= this.#timeline || !this.#fences) return
     this.#timeline = timeline
     this.#primary = null
     for (const one of this.bound) one.cut()
@@ -114,9 +117,10 @@ export class Members {
 
   /** What a server that is not in recovery says of itself: false when it is a primary of before. */
   accept(address: Address, timeline: number): boolean {
-    if (timeline < this.#timeline) return false
+    if (timeline < this.#timeline && this.#fences) return false
     this.#timeline = timeline
     this.#primary = address
+    if (!this.#fences) return true
     for (const one of this.bound) if (one.address && !sameAddress(one.address, address)) one.cut()
     return true
   }
@@ -155,6 +159,7 @@ export function urlAt(url: string, { host, port }: Address): string {
   whole.hostname = host
   whole.port = String(port)
   whole.searchParams.delete('members')
+  whole.searchParams.delete('fence')
   return whole.href
 }
 

@@ -9,7 +9,7 @@
  * No transaction is open while it carries, however long that takes: a broker that is away
  * holds neither commands nor the horizon back.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import { backoffMs } from '../../base/backoff.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
@@ -19,6 +19,7 @@ import type { Carrier, OutboxEntry, OutboxPlace } from '../../ports/outbox.ts'
 import { ofRuntime } from './attribution.ts'
 import { ConsumerPace } from './consumer-pace.ts'
 import { parseLsn } from './log-position.ts'
+import { PrimaryClient } from './primary-client.ts'
 import { isConnectionLoss } from './refusal.ts'
 
 export interface OutboxRelayOptions {
@@ -74,7 +75,7 @@ export class OutboxRelay implements Subscribed {
   async #run(): Promise<void> {
     const { signal } = this.#stopping
     for (let attempt = 1; !signal.aborted; attempt++) {
-      const client = new pg.Client({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, keepAlive: true, application_name: `tenfold ${relayName}` })
+      const client = new PrimaryClient({ connectionString: this.#options.url, connectionTimeoutMillis: limits.connectTimeoutMs, keepAlive: true, application_name: `tenfold ${relayName}` })
       const lost = new AbortController()
       client.on('error', () => lost.abort()).on('end', () => lost.abort()).on('notification', () => this.#pace.wake())
       try {

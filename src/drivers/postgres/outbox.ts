@@ -1,5 +1,5 @@
 /** The outbox port on Postgres: the same table, horizon and parked messages as those of the bus. */
-import pg from 'pg'
+import type pg from 'pg'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import { monotonicMs, sleep } from '../../base/time.ts'
@@ -9,6 +9,7 @@ import { ofRuntime } from './attribution.ts'
 import { ConsumerStore } from './consumer-store.ts'
 import { formatLsn, lsnMax, parseLsn, shard } from './log-position.ts'
 import { OutboxRelay, relayName } from './outbox-relay.ts'
+import { primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 
 export interface PostgresOutboxOptions {
@@ -44,7 +45,7 @@ class PostgresOutbox implements Outbox {
 
   constructor(options: PostgresOutboxOptions) {
     this.#options = options
-    this.#pool = new pg.Pool({ connectionString: options.url, max: 4, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold outbox' })
+    this.#pool = primaryPool({ connectionString: options.url, max: 4, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold outbox' })
     this.#pool.on('error', () => {})
   }
 

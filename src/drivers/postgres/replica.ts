@@ -74,13 +74,14 @@ export class Replica {
     this.isStandby = standby
   }
 
-  /** Nothing is known of it any more, until it has answered again. */
+  /** Nothing is known of it any more, until it has answered again. What is being read there is not waited for. */
   lose(): void {
     this.isStandby = false
     this.timeline = 0
     this.replayed = -1n
     this.#client?.connection.stream.destroy()
     this.#client = null
+    this.#connections.cutReaders()
   }
 
   async #connected(): Promise<pg.Client> {

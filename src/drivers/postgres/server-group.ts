@@ -23,6 +23,8 @@ export interface PostgresGroupOptions extends MemberOptions {
   readonly synchronous: number
   /** 'always' promotes also where acknowledged writes may be missing: for negative controls. */
   readonly promotes?: 'safely' | 'always'
+  /** False lets a primary that was replaced live, and processes write to it: for negative controls. */
+  readonly fences?: boolean
   /** How long a replica may not follow before it is made anew. */
   readonly attachMs?: number
 }
@@ -89,6 +91,7 @@ class Group implements PostgresGroup {
     this.members = Array.from({ length: Math.max(options.replicas, state.primary) + 1 }, (_, index) => new Member(index, options))
   }
 
+  get #mayPromote(): boolean { return this.#guard.count > 0 || this.#options.promotes === 'always' }
   get #primary(): Member { return this.members[this.state.primary]! }
   get #others(): readonly Member[] { return this.members.filter(member => member !== this.#primary).slice(0, this.#options.replicas) }
 
@@ -99,7 +102,7 @@ class Group implements PostgresGroup {
     this.adopted = this.#primary.server!.adopted
     const started = await Promise.allSettled(this.#others.map(member => this.#startReplica(member)))
     for (const one of started) if (one.status === 'rejected') this.#options.log.error({ err: one.reason }, 'a replica could not be started; it is tried again')
-    this.url = urlOfMembers(this.#primary.server!.url, this.members)
+    this.url = urlOfMembers(this.#primary.server!.url, this.members, this.#options.fences)
     await this.#setGuard(true)
     this.#unwatch = every(tendMs, () => this.#inTurn(() => this.#tend()))
   }
@@ -161,7 +164,7 @@ class Group implements PostgresGroup {
     const followers = await this.#primary.followers().catch((error: unknown) => error instanceof pg.DatabaseError ? 'it refuses' : null)
     if (followers === null) {
       this.#silences++
-      if (this.#guard.count > 0 && this.#silences >= silencesMax && monotonicMs() - this.#answeredAtMs > silenceMs) await this.#lost()
+      if (this.#mayPromote && this.#silences >= silencesMax && monotonicMs() - this.#answeredAtMs > silenceMs) await this.#lost()
       return
     }
     this.#silences = 0
@@ -179,6 +182,8 @@ class Group implements PostgresGroup {
 
   /** Not in turn: a copy may take long, and the primary may die meanwhile. */
   async #mendLater(member: Member): Promise<void> {
+    // To make it anew is to end it.
+    if (this.#options.fences === false) return
     const sinceMs = this.#astrayAtMs.get(member.index)
     if (sinceMs === undefined) this.#astrayAtMs.set(member.index, monotonicMs())
     const isRunning = member.server !== null && member.isMade && await member.isStandby()
@@ -203,7 +208,7 @@ class Group implements PostgresGroup {
   async #lost(): Promise<void> {
     const dead = this.#primary
     const sinceMs = monotonicMs()
-    dead.fence()
+    if (this.#options.fences !== false) dead.fence()
     dead.server?.detach()
     dead.server = null
     const fencedMs = monotonicMs()

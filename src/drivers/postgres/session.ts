@@ -1,9 +1,10 @@
 /** The session port on Postgres: a row per session, by the server's clock. */
-import pg from 'pg'
+import type pg from 'pg'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { Sessions, SessionState } from '../../ports/session.ts'
 import { ofRuntime } from './attribution.ts'
+import { primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 
 const connectionsMax = 2
@@ -21,7 +22,7 @@ const texts = {
 } as const
 
 export function openPostgresSessions(options: { readonly url: string; readonly log: Logger }): Sessions {
-  const pool = new pg.Pool({ connectionString: options.url, max: connectionsMax, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold' })
+  const pool = primaryPool({ connectionString: options.url, max: connectionsMax, connectionTimeoutMillis: limits.connectTimeoutMs, application_name: 'tenfold' })
   pool.on('error', error => options.log.debug({ err: error }, 'an idle connection to Postgres broke'))
   const ask = <Row extends pg.QueryResultRow>(name: keyof typeof texts, ...values: readonly unknown[]): Promise<pg.QueryResult<Row>> =>
     pool.query<Row>({ name: `tenfold_session_${name}`, text: ofRuntime('session', texts[name]), values: [...values] }).catch((error: unknown) => { throw refusalOf(error) })

@@ -1,0 +1,12 @@
+/** Numbers that a seed decides: mulberry32, small, and good enough to choose with. */
+export function randomFrom(seed: number): { fraction(): number } {
+  let state = seed
+  return {
+    fraction() {
+      state = state + 0x6d2b79f5 | 0
+      let mixed = Math.imul(state ^ state >>> 15, 1 | state)
+      mixed = mixed + Math.imul(mixed ^ mixed >>> 7, 61 | mixed) ^ mixed
+      return ((mixed ^ mixed >>> 14) >>> 0) / 4_294_967_296
+    },
+  }
+}
