@@ -1,9 +1,10 @@
 /**
- * `npm test`: the engines from Debian, types, then every test file. `--soak` runs those that have a longer form, at
+ * `npm test`: the engines from Debian, then every test file, and types beside them. `--soak` runs those that have a longer form, at
  * that length.
  * Files run two at a time, those that measure alone; each cleans up after itself. `node scripts/test.ts PATH …` runs some of them.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { globSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -27,6 +28,7 @@ const soaked = [
   'test/processes/shared-cache.test.ts',
   'test/replicas/*.test.ts',
   'test/scaling/scaling.test.ts',
+  'test/topologies/conduit.test.ts',
 ]
 /** Too long for every change: in the soak only. */
 const soakedOnly = ['test/drivers/nats.test.ts', 'test/processes/shared-cache.test.ts', 'test/replicas/sessions.test.ts']
@@ -46,9 +48,22 @@ process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 Object.assign(process.env, { TENFOLD_TEST_FOLDER: folder, ...(isSoak ? { TENFOLD_SOAK: '1' } : {}) })
 
-function typesOf(project: string): void {
-  const { status } = spawnSync(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project], { cwd: root, stdio: 'inherit' })
-  if (status !== 0) process.exit(status ?? 1)
+async function checkTypes(projects: readonly string[]): Promise<void> {
+  for (const project of projects) {
+    const compiler = spawn(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project], { cwd: root, stdio: 'inherit' })
+    const [status] = await once(compiler, 'exit') as [number | null]
+    if (status === 0) continue
+    process.stderr.write(`The types of ${project} are wrong: see what tsc said.\n`)
+    process.exitCode = 1
+  }
+}
+
+/** In the tests of each file, without what it takes to load it. */
+const spentMs = new Map<string, number>()
+
+function printLongest(): void {
+  const longest = [...spentMs].sort(([, a], [, b]) => b - a).slice(0, 15)
+  process.stdout.write(`The longest files, in seconds:\n${longest.map(([file, ms]) => `${(ms / 1_000).toFixed(1).padStart(7)}  ${path.relative(root, file)}`).join('\n')}\n`)
 }
 
 /** In this order: `node --test` would sort them. */
@@ -56,12 +71,15 @@ async function runFiles(chosenFiles: readonly string[], concurrency: number): Pr
   if (chosenFiles.length === 0) return
   const results = run({ files: chosenFiles.map(file => path.resolve(root, file)), concurrency, cwd: root })
   results.on('test:fail', () => { process.exitCode = 1 })
+  for (const event of ['test:pass', 'test:fail'] as const) results.on(event, ({ file, nesting, details }) => { if (file && nesting === 0) spentMs.set(file, (spentMs.get(file) ?? 0) + details.duration_ms) })
   for await (const text of results.compose(new spec())) process.stdout.write(text as string)
 }
 
 const missing = installEngines()
 if (missing.length > 0) process.stderr.write(`Tests that need ${missing.join(', ')} are left out; as root they would be installed.\n`)
-if (chosen.length === 0) for (const project of ['.', 'console']) typesOf(project)
+const types = checkTypes(chosen.length === 0 ? ['.', 'console'] : [])
 const isMeasuring = (file: string): boolean => isSoak && (file.startsWith('test/overload/') || file === 'test/insight/scenarios.test.ts')
 await runFiles(files.filter(file => !isMeasuring(file)), 2)
 await runFiles(files.filter(isMeasuring), 1)
+await types
+if (files.length > 1) printLongest()
