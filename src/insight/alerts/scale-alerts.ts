@@ -119,7 +119,7 @@ const replicas: readonly Alert[] = [
       supervisorSays,
       { tells: 'what log is kept for it, in psql at the primary', command: 'SELECT slot_name, active, wal_status, pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) AS kept FROM pg_replication_slots' },
     ],
-    mend: ['Its disk is full: make room, never in `pg_wal`; the embedded one is started again by itself, and made anew where its log has gone.', 'It starts and ends: its log, `postgres/log` in `replicas/N` of the data folder, says why.', 'It is gone for good: drop its slot (`SELECT pg_drop_replication_slot(…)`), or the log kept for it fills the disk of the primary.'],
+    mend: ['Its disk is full: make room, never in `pg_wal`; the embedded one is started again by itself, and made anew where its log has gone.', 'It starts and ends: its log, `postgres/postgres.log` in `replicas/N` of the data folder, says why.', 'It is gone for good: drop its slot (`SELECT pg_drop_replication_slot(…)`), or the log kept for it fills the disk of the primary.'],
   },
   {
     name: 'TenfoldPostgresPromoted', severity: 'ticket',
