@@ -1,7 +1,7 @@
 /**
  * `npm test`: the engines from Debian, then every test file, and types beside them. `--soak` runs those that have a longer form, at
  * that length.
- * Files run two at a time, those that measure alone; each cleans up after itself. `node scripts/test.ts PATH …` runs some of them.
+ * Files run two or three at a time, those that measure alone; each cleans up after itself. `node scripts/test.ts PATH …` runs some of them.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -34,15 +34,18 @@ const soaked = [
 const soakedOnly = ['test/drivers/nats.test.ts', 'test/processes/shared-cache.test.ts', 'test/replicas/sessions.test.ts']
 /** What does not hold everywhere yet waits to be named, in the soak: `npm run soak -- FILE` (docs/advisor.md, docs/overload.md; and the long form of test/load/queue.test.ts). */
 const named = ['test/insight/scenarios.test.ts', 'test/overload/overload.test.ts']
-/** The longest first, so that none runs alone at the end. */
-const first = ['test/advise.test.ts', 'test/topologies/conduit.test.ts', 'test/processes/', 'test/crash/', 'test/replicas/', 'test/consistency/']
+/** Whole deployments, which take all processors there are: two at a time, and the longest first, so that none runs alone at the end. The others mostly wait for one engine. */
+const first = [
+  'test/topologies/', 'test/advise.test.ts', 'test/processes/', 'test/crash/', 'test/replicas/', 'test/console/', 'test/consistency/', 'test/insight/', 'test/overload/', 'test/load/', 'test/cli/', 'test/metrics/',
+  'test/cdn/', 'test/hostile.test.ts', 'test/start.test.ts', 'test/observability.test.ts', 'test/mail.test.ts', 'test/upload.test.ts', 'test/readme.test.ts', 'test/client.test.ts', 'examples/',
+]
 const rankOf = (file: string): number => { const rank = first.findIndex(one => file.startsWith(one)); return rank < 0 ? first.length : rank }
 
 const patterns = isSoak ? soaked : ['test/**/*.test.ts', 'examples/*/**/*.test.ts']
 const excluded = ['**/node_modules/**', ...isSoak ? [] : [...soakedOnly, ...named]]
 const files = chosen.length > 0 ? chosen : globSync(patterns, { cwd: root, exclude: excluded }).sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1))
 
-/** For what the files of this run share: test/support/seeded-data.ts. */
+/** For what the files of this run share: test/support/template.ts. */
 const folder = mkdtempSync(path.join(os.tmpdir(), 'tenfold-run-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
@@ -79,7 +82,9 @@ const missing = installEngines()
 if (missing.length > 0) process.stderr.write(`Tests that need ${missing.join(', ')} are left out; as root they would be installed.\n`)
 const types = checkTypes(chosen.length === 0 ? ['.', 'console'] : [])
 const isMeasuring = (file: string): boolean => isSoak && (file.startsWith('test/overload/') || file === 'test/insight/scenarios.test.ts')
-await runFiles(files.filter(file => !isMeasuring(file)), 2)
+const isDeployment = (file: string): boolean => isSoak || rankOf(file) < first.length
+await runFiles(files.filter(file => !isMeasuring(file) && isDeployment(file)), 2)
+await runFiles(files.filter(file => !isMeasuring(file) && !isDeployment(file)), 3)
 await runFiles(files.filter(isMeasuring), 1)
 await types
 if (files.length > 1) printLongest()

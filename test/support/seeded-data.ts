@@ -7,7 +7,10 @@ import { execFile } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { monotonicMs, sleep } from '../../src/base/time.ts'
 import { conduitFile, startDeployment } from './deployment.ts'
+import type { TestDeployment } from './deployment.ts'
+import { readPage } from './metric-page.ts'
 import { copyOfTemplate } from './template.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
@@ -20,10 +23,23 @@ export async function copyOfSeededData(): Promise<string> {
   return folder
 }
 
+const patienceMs = 240_000
+
+/** What follows from the sample data is there as well, or each copy would have it to do. */
+async function caughtUp({ adminUrl }: TestDeployment): Promise<void> {
+  const isDone = async () => {
+    const page = await readPage(adminUrl)
+    const left = page.total('tenfold_bus_waiting') + page.total('tenfold_queue_jobs', { state: 'waiting' }) + page.total('tenfold_queue_jobs', { state: 'running' })
+    return page.total('tenfold_engine_up', { engine: 'postgres' }) === 1 && left === 0
+  }
+  for (const startMs = monotonicMs(); !await isDone(); await sleep(250)) assert.ok(monotonicMs() - startMs < patienceMs, 'the consumers do not catch up with the sample data')
+}
+
 async function seed(): Promise<string> {
   const deployment = await startDeployment()
   const { stdout } = await promisify(execFile)(process.execPath, ['src/cli/main.ts', 'seed', '--app', conduitFile, '--json'], { cwd: root, env: { ...process.env, TENFOLD_DATA: deployment.dataFolder, LOG_LEVEL: 'warn' } })
   assert.deepEqual(JSON.parse(stdout), { users: 200, articles: 2_000, favorites: 10_000, follows: 4_000, comments: 5_000 })
+  await caughtUp(deployment)
   assert.equal(await deployment.end(), 0, deployment.output())
   assert.equal(deployment.output().match(/"level":(50|60)/g), null, `errors in the log:\n${deployment.output()}`)
   return deployment.dataFolder
