@@ -119,7 +119,7 @@ const engines = {
   tenfold_postgres_replication_lag_bytes: { type: 'gauge', of: 'engine', labels: ['replica'], help: 'Write-ahead log that a replica has not yet replayed; absent without replicas.' },
   tenfold_postgres_replication_lag_seconds: { type: 'gauge', of: 'engine', labels: ['replica'], help: 'How long a replica takes from the log of the primary to what it shows; 0 while there is nothing to replay.' },
   tenfold_postgres_timeline: { type: 'gauge', of: 'engine', labels: [], help: 'Timeline of the primary: one more with each promotion of a replica.' },
-  tenfold_postgres_clock_offset_seconds: { type: 'gauge', of: 'engine', labels: [], help: 'Clock of the primary less that of the supervisor, as exactly as half an answer takes; 0 on one machine.' },
+  tenfold_postgres_clock_offset_seconds: { type: 'gauge', of: 'engine', labels: [], help: 'How far the clock of the primary is from that of the supervisor, as exactly as half an answer takes; about 0 on one machine.' },
   tenfold_postgres_replicas_confirming: { type: 'gauge', of: 'engine', labels: [], help: 'Replicas that follow and count for a commit.' },
   tenfold_postgres_replicas_awaited: { type: 'gauge', of: 'engine', labels: [], help: 'Replicas that must have a commit on disk before it is acknowledged.' },
 } as const satisfies Record<string, MetricEntry>

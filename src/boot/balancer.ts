@@ -36,10 +36,11 @@ export function balancerMeasurements(balancer: Balancer): Measurements {
     async open() {},
     async close() {},
     async read(timeoutMs) {
-      const report = await Promise.race([balancer.observe(), sleep(timeoutMs)]).catch((error: unknown) => {
+      const told = new AbortController()
+      const report = await Promise.race([balancer.observe(), sleep(timeoutMs, told.signal)]).catch((error: unknown) => {
         if (isTenfoldError(error)) throw error
         throw fault('UNAVAILABLE', `the balancer did not tell its measurements: ${(error as Error).message}`, { cause: error })
-      })
+      }).finally(() => told.abort())
       if (!report) throw fault('UNAVAILABLE', `the balancer did not tell its measurements within ${timeoutMs} ms`)
       const { nodes, requests, queued, repeated } = report
       return [

@@ -67,7 +67,7 @@ const cases: Readonly<Record<string, readonly [fires: GivenSeries[], silent: Giv
   TenfoldProcessSilent: [[series('tenfold_process_ready', web, gauge(1)), series('tenfold_process_ready', other, gauge(1)), ...tells(other)], [series('tenfold_process_ready', web, gauge(1)), ...tells(web)]],
   TenfoldDiskNearlyFull: [room(9), room(11)],
   TenfoldDiskFull: [room(1), room(11)],
-  TenfoldClockOff: [one('tenfold_postgres_clock_offset_seconds', '', gauge(-0.6)), [series('tenfold_postgres_clock_offset_seconds', '', gauge(0.4)), series('tenfold_clock_seconds', 'process="supervisor"', '15+60x180')]],
+  TenfoldClockOff: [one('tenfold_postgres_clock_offset_seconds', '', gauge(0.6)), [series('tenfold_postgres_clock_offset_seconds', '', gauge(0.4)), series('tenfold_clock_seconds', 'process="supervisor"', '15+60x180')]],
 }
 
 const severityOf = (name: string) => alerts.find(one => one.name === name)!.severity

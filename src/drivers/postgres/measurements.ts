@@ -111,7 +111,7 @@ async function ofDatabase(client: pg.Client): Promise<MetricReading[]> {
 async function ofPrimary(client: pg.Client): Promise<MetricReading[]> {
   const askedAtMs = now()
   const { rows: [row] } = await client.query<{ clock: number; timeline: number }>(primaryText)
-  return [one('tenfold_postgres_timeline', row!.timeline), one('tenfold_postgres_clock_offset_seconds', row!.clock - (askedAtMs + now()) / 2_000)]
+  return [one('tenfold_postgres_timeline', row!.timeline), one('tenfold_postgres_clock_offset_seconds', Math.abs(row!.clock - (askedAtMs + now()) / 2_000))]
 }
 
 async function ofReplicas(client: pg.Client): Promise<MetricReading[]> {

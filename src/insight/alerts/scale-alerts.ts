@@ -192,11 +192,11 @@ const machine: readonly Alert[] = [
   },
   {
     name: 'TenfoldClockOff', severity: 'ticket', for: '5m',
-    expr: series => `abs(${series('tenfold_postgres_clock_offset_seconds')}) > 0.5\nor\nabs(timestamp(${series('tenfold_clock_seconds')}) - ${series('tenfold_clock_seconds')}) > 20`,
+    expr: series => `${series('tenfold_postgres_clock_offset_seconds')} > 0.5\nor\nabs(timestamp(${series('tenfold_clock_seconds')}) - ${series('tenfold_clock_seconds')}) > 20`,
     summary: 'Clocks are {{ $value | humanizeDuration }} apart.',
     means: 'The clock of the database differs from that of the application, or the application\'s from that of Prometheus. Nothing acknowledged depends on it: order, leases and fencing are the database\'s. But schedules fire at another moment than meant, sessions and tokens end early or late, and the ages that other alerts tell are wrong by as much.',
     look: [
-      { tells: 'database less application', query: series => series('tenfold_postgres_clock_offset_seconds') },
+      { tells: 'how far the database is from the application', query: series => series('tenfold_postgres_clock_offset_seconds') },
       { tells: 'Prometheus less application; a read takes its share of it', query: series => `timestamp(${series('tenfold_clock_seconds')}) - ${series('tenfold_clock_seconds')}` },
       { tells: 'whether the machine follows a time server', command: 'timedatectl' },
     ],
