@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import http from 'node:http'
 import net from 'node:net'
-import { monotonicMs, sleep } from '../base/time.ts'
+import { after, monotonicMs, sleep } from '../base/time.ts'
 import type { Admission, HttpAnswer, HttpRequest, Ingress, IngressHandler, Listening, ListenOptions } from '../ports/ingress.ts'
 import { suite } from './check.ts'
 
@@ -27,13 +27,14 @@ async function serve(ingress: Ingress, more: Partial<IngressHandler> = {}, optio
   return { seen, counts, listening: await ingress.listen({ host: '127.0.0.1', port: 0, routes, mounts: [], corsOrigins: ['*'], handler, ...options }) }
 }
 
-/** On a machine that is busy with other things. */
+/** On a machine that is busy with other things; keeps no process alive. */
 const patienceMs = 3_000
+const patience = (): Promise<void> => new Promise(resolve => { after(patienceMs, resolve, true) })
 /** Resolves when it is so, or when it will not be. */
 const until = async (isSo: () => boolean): Promise<void> => { for (const endMs = monotonicMs() + patienceMs; !isSo() && monotonicMs() < endMs;) await sleep(5) }
 
 /** Sends bytes, and gives all that comes back until the other side closes, or it leaves: after a while, unless told when. */
-function raw(port: number, text: string | Buffer, leave: Promise<unknown> = sleep(patienceMs)): Promise<string> {
+function raw(port: number, text: string | Buffer, leave: Promise<unknown> = patience()): Promise<string> {
   return new Promise(resolve => {
     let answer = ''
     const socket = net.connect(port, '127.0.0.1', () => socket.write(text))
@@ -101,8 +102,7 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
   'HEAD is GET without the body': async ({ ingress }) => {
     const { listening, seen } = await serve(ingress)
     const answer = await raw(listening.port, `HEAD /things/1 HTTP/1.1\r\n${host}Connection: close\r\n\r\n`)
-    assert.match(answer, /^HTTP\/1\.1 200 /)
-    assert.match(answer, /\r\ncontent-length: 4\r\n/i)
+    assert.match(answer, /^HTTP\/1\.1 200 [^]*\r\ncontent-length: 4\r\n/i)
     assert.ok(answer.endsWith('\r\n\r\n'), answer)
     assert.equal(seen[0]!.method, 'HEAD')
     await listening.close()
@@ -135,7 +135,7 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     await put('json', '{"not json', 'application/json')
     await put('odd', new Uint8Array(5), 'x/y')
     await put('untyped', new Uint8Array(6))
-    await raw(listening.port, `PUT /files/gone HTTP/1.1\r\n${host}Content-Type: image/png\r\nContent-Length: 100\r\n\r\nhalf`, Promise.race([begun.promise, sleep(patienceMs)]))
+    await raw(listening.port, `PUT /files/gone HTTP/1.1\r\n${host}Content-Type: image/png\r\nContent-Length: 100\r\n\r\nhalf`, Promise.race([begun.promise, patience()]))
     await until(() => outcomes.length === 5)
     assert.deepEqual([outcomes, (await post(listening.url, 'x', 'image/png')).status, seen.length], [['large 3000000', 'json 10', 'odd 5', 'untyped 6', 'gone broke'], 415, 0])
     await listening.close()
@@ -211,7 +211,7 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
       await sleep(50)
       left.resolve()
       const all = await signals.promise
-      await Promise.race([Promise.all(all.map(aborted)), sleep(patienceMs)])
+      await Promise.race([Promise.all(all.map(aborted)), patience()])
       assert.ok(all.every(one => one === all[0] && one.aborted), looks)
       await listening.close()
     }
@@ -264,7 +264,7 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     const running = fetch(`${listening.url}/things/1`).then(() => 'answered', () => 'cut')
     await sleep(50)
     await listening.drain(100)
-    assert.equal(await Promise.race([running, sleep(patienceMs).then(() => 'still open')]), 'cut')
+    assert.equal(await Promise.race([running, patience().then(() => 'still open')]), 'cut')
     await listening.close()
   },
   'while it drains, an idle connection is answered once more and then closed': async ({ ingress }) => {
