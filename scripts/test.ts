@@ -25,7 +25,7 @@ const soaked = [
   'test/drivers/nats.test.ts',
   'test/hostile.test.ts',
   'test/overload/flush.test.ts',
-  'test/processes/shared-cache.test.ts',
+  'test/processes/{balanced,restart,shared-cache}.test.ts',
   'test/replicas/*.test.ts',
   'test/scaling/scaling.test.ts',
   'test/topologies/conduit.test.ts',
