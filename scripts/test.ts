@@ -1,9 +1,10 @@
 /**
- * `npm test`: the engines from Debian, types, then every test file. `--soak` runs those that have a longer form, at
+ * `npm test`: the engines from Debian, then every test file, and types beside them. `--soak` runs those that have a longer form, at
  * that length.
- * Files run two at a time, those that measure alone; each cleans up after itself. `node scripts/test.ts PATH …` runs some of them.
+ * Files run two or three at a time, those that measure alone; each cleans up after itself. `node scripts/test.ts PATH …` runs some of them.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { globSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -25,31 +26,48 @@ const soaked = [
   'test/faults/*.test.ts',
   'test/hostile.test.ts',
   'test/overload/*.test.ts',
-  'test/processes/shared-cache.test.ts',
+  'test/processes/{balanced,restart,shared-cache}.test.ts',
   'test/replicas/*.test.ts',
   'test/scaling/scaling.test.ts',
+  'test/topologies/conduit.test.ts',
 ]
 /** Too long for every change: in the soak only. */
-const soakedOnly = ['test/drivers/nats.test.ts', 'test/faults/controls.test.ts', 'test/faults/replaced.test.ts', 'test/processes/shared-cache.test.ts', 'test/replicas/sessions.test.ts']
+const soakedOnly = ['test/drivers/nats.test.ts', 'test/faults/controls.test.ts', 'test/faults/replaced.test.ts', 'test/overload/overload.test.ts', 'test/processes/shared-cache.test.ts', 'test/replicas/sessions.test.ts']
 /** What does not hold everywhere yet waits to be named, in the soak: `npm run soak -- FILE` (docs/advisor.md; and the long form of test/load/queue.test.ts). */
 const named = ['test/insight/scenarios.test.ts']
-/** The longest first, so that none runs alone at the end. */
-const first = ['test/advise.test.ts', 'test/topologies/conduit.test.ts', 'test/processes/', 'test/faults/', 'test/crash/', 'test/replicas/', 'test/consistency/']
+/** Whole deployments, which take all processors there are: two at a time, and the longest first, so that none runs alone at the end. The others mostly wait for one engine. */
+const first = [
+  'test/topologies/', 'test/advise.test.ts', 'test/faults/', 'test/processes/', 'test/crash/', 'test/replicas/', 'test/console/', 'test/consistency/', 'test/insight/', 'test/overload/', 'test/load/', 'test/cli/', 'test/metrics/',
+  'test/cdn/', 'test/hostile.test.ts', 'test/start.test.ts', 'test/observability.test.ts', 'test/mail.test.ts', 'test/upload.test.ts', 'test/readme.test.ts', 'test/client.test.ts', 'examples/',
+]
 const rankOf = (file: string): number => { const rank = first.findIndex(one => file.startsWith(one)); return rank < 0 ? first.length : rank }
 
 const patterns = isSoak ? soaked : ['test/**/*.test.ts', 'examples/*/**/*.test.ts']
 const excluded = ['**/node_modules/**', ...isSoak ? [] : [...soakedOnly, ...named]]
 const files = chosen.length > 0 ? chosen : globSync(patterns, { cwd: root, exclude: excluded }).sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1))
 
-/** For what the files of this run share: test/support/seeded-data.ts. */
+/** For what the files of this run share: test/support/template.ts. */
 const folder = mkdtempSync(path.join(os.tmpdir(), 'tenfold-run-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 Object.assign(process.env, { TENFOLD_TEST_FOLDER: folder, ...(isSoak ? { TENFOLD_SOAK: '1' } : {}) })
 
-function typesOf(project: string): void {
-  const { status } = spawnSync(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project], { cwd: root, stdio: 'inherit' })
-  if (status !== 0) process.exit(status ?? 1)
+async function checkTypes(projects: readonly string[]): Promise<void> {
+  for (const project of projects) {
+    const compiler = spawn(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project], { cwd: root, stdio: 'inherit' })
+    const [status] = await once(compiler, 'exit') as [number | null]
+    if (status === 0) continue
+    process.stderr.write(`The types of ${project} are wrong: see what tsc said.\n`)
+    process.exitCode = 1
+  }
+}
+
+/** In the tests of each file, without what it takes to load it. */
+const spentMs = new Map<string, number>()
+
+function printLongest(): void {
+  const longest = [...spentMs].sort(([, a], [, b]) => b - a).slice(0, 15)
+  process.stdout.write(`The longest files, in seconds:\n${longest.map(([file, ms]) => `${(ms / 1_000).toFixed(1).padStart(7)}  ${path.relative(root, file)}`).join('\n')}\n`)
 }
 
 /** In this order: `node --test` would sort them. */
@@ -57,12 +75,17 @@ async function runFiles(chosenFiles: readonly string[], concurrency: number): Pr
   if (chosenFiles.length === 0) return
   const results = run({ files: chosenFiles.map(file => path.resolve(root, file)), concurrency, cwd: root })
   results.on('test:fail', () => { process.exitCode = 1 })
+  for (const event of ['test:pass', 'test:fail'] as const) results.on(event, ({ file, nesting, details }) => { if (file && nesting === 0) spentMs.set(file, (spentMs.get(file) ?? 0) + details.duration_ms) })
   for await (const text of results.compose(new spec())) process.stdout.write(text as string)
 }
 
 const missing = installEngines()
 if (missing.length > 0) process.stderr.write(`Tests that need ${missing.join(', ')} are left out; as root they would be installed.\n`)
-if (chosen.length === 0) for (const project of ['.', 'console']) typesOf(project)
+const types = checkTypes(chosen.length === 0 ? ['.', 'console'] : [])
 const isMeasuring = (file: string): boolean => isSoak && (file.startsWith('test/overload/') || file === 'test/insight/scenarios.test.ts')
-await runFiles(files.filter(file => !isMeasuring(file)), 2)
+const isDeployment = (file: string): boolean => isSoak || rankOf(file) < first.length
+await runFiles(files.filter(file => !isMeasuring(file) && isDeployment(file)), 2)
+await runFiles(files.filter(file => !isMeasuring(file) && !isDeployment(file)), 3)
 await runFiles(files.filter(isMeasuring), 1)
+await types
+if (files.length > 1) printLongest()

@@ -2,7 +2,7 @@
 import type { DeadLetter, Depth } from '../../src/ports/bus.ts'
 import type { DeadJob, QueueDepth } from '../../src/ports/queue.ts'
 import { Action } from './confirm.tsx'
-import { count, dateTime, duration, rate } from './format.ts'
+import { bytes, count, dateTime, duration, percent, rate } from './format.ts'
 import { useLive } from './live.ts'
 import { Empty, Loaded } from './notice.tsx'
 import { Badge, Code, Panel, Tile, Tiles } from './panel.tsx'
@@ -39,6 +39,7 @@ export function BacklogPage() {
       <Panel title="Dead jobs" note="jobs that were given up after their last attempt">
         <Loaded of={jobs} what="dead jobs">{({ dead }) => <DeadJobs jobs={dead} onDone={jobs.reload} />}</Loaded>
       </Panel>
+      <Broker />
       <Panel title="Consumers" note="who reads the log of events">
         <Loaded of={events} what="consumers">{({ consumers }) => <Consumers consumers={consumers} />}</Loaded>
       </Panel>
@@ -60,6 +61,24 @@ function Flow() {
         { label: 'jobs', tone: 'second', values: samples.map(one => one.queue?.waiting ?? null) },
       ]} /></Panel>
     </div>
+  )
+}
+
+/** What the broker keeps, where there is one. */
+function Broker() {
+  const broker = useLive().last?.broker ?? null
+  if (!broker) return null
+  return (
+    <Panel title="Broker" note={broker.isUp ? 'streams of NATS; handled events are kept until they are old or room is needed' : 'it does not answer: events and jobs wait in the database'}>
+      {broker.streams.length === 0 ? <Empty>It tells nothing of its streams.</Empty> : (
+        <Table label="Streams of the broker" rows={broker.streams} keyOf={row => row.name} sort="stream" ascending columns={[
+          { name: 'stream', label: 'Stream', value: row => row.name, show: row => <>{row.name} {row.copiesMissing > 0 && <Badge tone="warn">lacks {row.copiesMissing}</Badge>}</> },
+          { name: 'messages', label: 'Messages', numeric: true, value: row => row.messages, show: row => count(row.messages) },
+          { name: 'bytes', label: 'Kept', numeric: true, value: row => row.bytes, show: row => bytes(row.bytes) },
+          { name: 'share', label: 'Of its room', numeric: true, value: row => row.bytesMax === null ? null : row.bytes / row.bytesMax, show: row => row.bytesMax === null ? 'no limit' : percent(row.bytes / row.bytesMax) },
+        ]} />
+      )}
+    </Panel>
   )
 }
 

@@ -1,6 +1,7 @@
 /** The database: what it spends its time on, the plan of a statement when asked, tables and indexes with their sizes. */
 import { useState } from 'react'
 import type { IndexFacts, Observation, StatementFacts, TableFacts } from '../../src/ports/inspection.ts'
+import type { ReplicasSample } from '../../src/admin/sample.ts'
 import { bytes, count, duration, milliseconds, number, percent, rate } from './format.ts'
 import { useLive } from './live.ts'
 import { Empty, Loaded } from './notice.tsx'
@@ -28,6 +29,7 @@ export function DatabasePage() {
         <Tile label="Locks awaited" value={count(postgres?.locksAwaited ?? null)} tone={postgres && postgres.locksAwaited > 0 ? 'warn' : undefined} />
         <Tile label="Size" value={bytes(postgres?.sizeBytes ?? null)} />
       </Tiles>
+      {last?.replicas && <Replicas told={last.replicas} />}
       <Panel title="Statements" note={facts.data ? `counted for ${duration(facts.data.observation.statementsMs)}${facts.data.observation.incomplete ? '; rare ones are missing' : ''}` : undefined}>
         <Loaded of={statements} what="statements">{data => <StatementTable {...data} />}</Loaded>
       </Panel>
@@ -38,6 +40,20 @@ export function DatabasePage() {
         </>
       )}</Loaded>
     </>
+  )
+}
+
+function Replicas({ told: { replicas, confirming, awaited, readsPerSecond, primaryReadsPerSecond } }: { told: ReplicasSample }) {
+  return (
+    <Panel title="Replicas" note={`${confirming} confirm commits, ${awaited} must; queries read ${rate(readsPerSecond)} here, ${rate(primaryReadsPerSecond)} on the primary`}>
+      {replicas.length === 0 ? <Empty>None follows: commits wait for one. The log of the supervisor says why.</Empty> : (
+        <Table label="Replicas" rows={replicas} keyOf={row => row.name} sort="name" ascending columns={[
+          { name: 'name', label: 'Replica', value: row => row.name, show: row => row.name },
+          { name: 'bytes', label: 'Behind', numeric: true, value: row => row.lagBytes, show: row => bytes(row.lagBytes) },
+          { name: 'time', label: 'For', numeric: true, value: row => row.lagMs, show: row => duration(row.lagMs) },
+        ]} />
+      )}
+    </Panel>
   )
 }
 

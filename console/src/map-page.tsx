@@ -1,17 +1,19 @@
 /** The map of what runs: nodes in layers, edges with their rates, and what is near its limit. */
 import { useEffect, useRef, useState } from 'react'
-import type { Plan, Topology } from './shapes.ts'
+import type { Sample } from '../../src/admin/sample.ts'
+import type { Plan, Status, Topology } from './shapes.ts'
 import { Action } from './confirm.tsx'
-import { milliseconds, percent, rate } from './format.ts'
+import { milliseconds, number, percent, rate, time } from './format.ts'
 import { useLive } from './live.ts'
 import { graphOf } from './map-graph.ts'
 import type { Graph, MapEdge, MapNode } from './map-graph.ts'
-import { Loaded } from './notice.tsx'
+import { Empty, Loaded } from './notice.tsx'
 import { Badge, Panel, Tile, Tiles } from './panel.tsx'
 import { Plot } from './plot.tsx'
 import { useResource } from './resource.ts'
 import { addressOf } from './route.ts'
 import { act } from './session.ts'
+import { Table } from './table.tsx'
 
 export function MapPage() {
   const plan = useResource<Plan>('/plan')
@@ -33,6 +35,7 @@ export function MapPage() {
       )}>
         <Loaded of={plan} what="the plan">{plan => <Loaded of={topology} what="the topology">{topology => <Diagram graph={graphOf(plan, topology, last)} />}</Loaded>}</Loaded>
       </Panel>
+      {last && last.scaling.length > 0 && <Scaling wanted={last.scaling} />}
       <div className="pair">
         <Panel title="Requests"><Plot label="Requests per second" times={times} format={rate} lines={[
           { label: 'answered', tone: 'accent', values: samples.map(one => one.http.perSecond) },
@@ -44,6 +47,29 @@ export function MapPage() {
         ]} /></Panel>
       </div>
     </>
+  )
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  load: 'the load there is', forecast: 'the load to come', 'recent load': 'fewer have not been enough for long', min: 'the fewest allowed', max: 'the most allowed',
+}
+
+/** What the autoscaler has decided, the newest first. */
+function Scaling({ wanted }: { wanted: Sample['scaling'] }) {
+  const status = useResource<Status>('/status', 5_000)
+  return (
+    <Panel title="Scaling" note={wanted.map(one => `${one.name}: ${one.wanted} wanted${one.isLimited ? ', and more than the topology allows' : ''}`).join('; ')}>
+      <Loaded of={status} what="the decisions">{({ scaling = [] }) => scaling.length === 0 ? <Empty>No decision yet: as many run as are wanted.</Empty> : (
+        <Table label="Decisions of the autoscaler" rows={scaling} keyOf={row => `${row.at} ${row.process}`} sort="at" columns={[
+          { name: 'at', label: 'When', value: row => row.at, show: row => time(Date.parse(row.at)) },
+          { name: 'process', label: 'Process', value: row => row.process, show: row => <b>{row.process}</b> },
+          { name: 'to', label: 'From, to', numeric: true, show: row => `${row.from} → ${row.to}` },
+          { name: 'reason', label: 'Because of', value: row => row.reason, show: row => reasons[row.reason] ?? row.reason },
+          { name: 'load', label: 'Load, in busy processes', numeric: true, wide: true, value: row => row.load, show: row => number(row.load) },
+          { name: 'forecast', label: 'To come', numeric: true, wide: true, value: row => row.forecast, show: row => number(row.forecast) },
+        ]} />
+      )}</Loaded>
+    </Panel>
   )
 }
 
@@ -119,7 +145,7 @@ function Edge({ edge, edges, spots }: { edge: MapEdge; edges: readonly MapEdge[]
   const middle = (x1 + x2) / 2
   const busy = (edge.perSecond ?? 0) > 0
   // At the end where there are more places for it.
-  const atStart = leaving.length > 1 ? spots.get(leaving[0]!.from)!.x > 0 && leaving.length <= 3 : true
+  const atStart = leaving.length > 1 ? spots.get(leaving[0]!.from)!.x > 0 && leaving.length <= 4 : true
   const isFan = edge.from === 'ingress'
   return (
     <g className={busy ? 'busy' : ''}>

@@ -17,6 +17,11 @@ export interface Topology {
   }
 }
 
+/** `scaling` is absent where nothing is scaled. */
+export interface Status {
+  readonly scaling?: readonly { readonly at: string; readonly process: string; readonly from: number; readonly to: number; readonly reason: string; readonly load: number; readonly forecast: number }[]
+}
+
 export interface IntentCount {
   readonly intent: string
   readonly kind: string

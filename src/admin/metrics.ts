@@ -26,6 +26,7 @@ export async function metricFamilies(deployment: Deployment): Promise<MetricFami
     ...newest(answers).flatMap(one => labelled(one.answer as MetricReading[], `${one.name}-${one.replica}`)),
     ...labelled(metrics?.read() ?? [], 'supervisor'),
     ...statesOf(deployment),
+    ...deployment.autoscaler?.metrics() ?? [],
     ...engines,
   ]
   const byName = Map.groupBy(readings, reading => reading.name)

@@ -22,6 +22,8 @@ export interface ProcessUse {
   readonly statementsPerSecond: number
   readonly eventsPerSecond: number
   readonly jobsPerSecond: number
+  /** Looks into the cache that processes share. */
+  readonly sharedLooksPerSecond: number
   readonly inFlight: number
   readonly inFlightMax: number
   readonly connections: number
@@ -86,6 +88,65 @@ export interface PostgresSample {
   readonly sizeBytes: number
 }
 
+export interface ReplicaSample {
+  readonly name: string
+  readonly lagBytes: number
+  readonly lagMs: number
+}
+
+export interface ReplicasSample {
+  /** Those that follow. */
+  readonly replicas: readonly ReplicaSample[]
+  /** How many count for a commit, and how many must have it. */
+  readonly confirming: number
+  readonly awaited: number
+  /** Runs of queries by where they read. */
+  readonly readsPerSecond: number
+  readonly primaryReadsPerSecond: number
+}
+
+/** Numbers are null while it does not answer; the maximum also where there is none. */
+export interface RedisSample {
+  readonly server: string
+  readonly isUp: boolean
+  readonly memoryBytes: number | null
+  readonly memoryBytesMax: number | null
+  readonly keys: number | null
+  /** Share of the reads that found something; null when nothing was read. */
+  readonly hits: number | null
+  readonly commandsPerSecond: number
+}
+
+export interface StreamSample {
+  readonly name: string
+  readonly messages: number
+  readonly bytes: number
+  readonly bytesMax: number | null
+  readonly copiesMissing: number
+}
+
+export interface BrokerSample { readonly isUp: boolean; readonly streams: readonly StreamSample[] }
+
+/** Nodes by state, requests as the balancer counts them. */
+export interface BalancerSample {
+  readonly isUp: boolean
+  readonly up: number
+  readonly draining: number
+  readonly down: number
+  readonly ejected: number
+  readonly waiting: number
+  readonly requestsPerSecond: number
+  readonly repeatedPerSecond: number
+}
+
+/** Of the processes of a name that are scaled. */
+export interface ScalingSample {
+  readonly name: string
+  readonly wanted: number
+  /** More would be wanted than the topology allows. */
+  readonly isLimited: boolean
+}
+
 /** The resource nearest to its limit. */
 export interface Pressure {
   /** `web 0`, or the name of an engine. */
@@ -102,6 +163,11 @@ export interface Sample {
   readonly consumers: readonly ConsumerSample[] | null
   readonly queue: QueueSample | null
   readonly postgres: PostgresSample | null
+  readonly replicas: ReplicasSample | null
+  readonly redis: readonly RedisSample[]
+  readonly broker: BrokerSample | null
+  readonly balancer: BalancerSample | null
+  readonly scaling: readonly ScalingSample[]
   /** Null when nothing is near its limit. */
   readonly pressure: Pressure | null
 }

@@ -4,6 +4,7 @@ import type { Labels } from '../base/metric-window.ts'
 import type { MetricName } from '../base/metric-table.ts'
 import { monotonicMs, now } from '../base/time.ts'
 import type { Deployment } from '../boot/deployment.ts'
+import { balancerOf, brokerOf, redisOf, replicasOf, scalingOf } from './engine-samples.ts'
 import { metricFamilies } from './metrics.ts'
 import { pressureOf } from './pressure.ts'
 import type { ConsumerSample, HttpSample, IntentSample, PostgresSample, ProcessSample, ProcessUse, QueueSample, Sample } from './sample.ts'
@@ -29,6 +30,7 @@ export class Sampler {
     const postgres = postgresOf(recent)
     return {
       atMs: now(), processes, intents: intentsOf(long), http: httpOf(recent, long), consumers: consumersOf(after), queue: queueOf(after), postgres,
+      replicas: replicasOf(recent), redis: redisOf(recent), broker: brokerOf(after), balancer: balancerOf(recent), scaling: scalingOf(after),
       pressure: pressureOf(processes, postgres),
     }
   }
@@ -54,7 +56,7 @@ function useOf(span: MetricWindow, process: string): ProcessUse | null {
   return {
     cpu: span.rate('process_cpu_seconds_total', of), loop: active + idle > 0 ? active / (active + idle) : 0, memoryBytes: now('process_resident_memory_bytes'),
     requestsPerSecond: span.rate('http_server_request_duration_seconds', of), statementsPerSecond: span.rate('tenfold_intent_statements_total', of),
-    ...messagesOf(span, process),
+    ...messagesOf(span, process), sharedLooksPerSecond: span.rate('tenfold_cache_shared_requests_total', of),
     inFlight: now('tenfold_limiter_in_flight'), inFlightMax: now('tenfold_limiter_limit'),
     connections: now('db_client_connections', { state: 'used' }), connectionsMax: now('db_client_connections_max'), connectionsAwaited: now('db_client_connections_pending_requests', { pool: 'write' }),
     cacheBytes: now('tenfold_cache_bytes'), cacheBytesMax: now('tenfold_cache_limit_bytes'), cacheHits: hitsOf(span, of),

@@ -58,6 +58,8 @@ export class Autoscaler {
   readonly #meter = new DemandMeter()
   readonly #policies = new Map<string, ScalingPolicy>()
   readonly #decisions: Decision[] = []
+  /** By process, the newest. */
+  readonly #wishes = new Map<string, Wish>()
   #stop = () => {}
 
   constructor(options: AutoscalerOptions) { this.#options = options }
@@ -81,6 +83,11 @@ export class Autoscaler {
   /** The newest first. */
   decisions(limit: number): readonly Decision[] { return this.#decisions.slice(-limit).reverse() }
 
+  metrics(): readonly MetricReading[] {
+    const of = (name: MetricName, value: (wish: Wish) => number): MetricReading => ({ name, samples: [...this.#wishes].map(([process, wish]) => ({ labels: { name: process }, value: value(wish) })) })
+    return this.#wishes.size === 0 ? [] : [of('tenfold_scaling_wanted', wish => wish.wanted), of('tenfold_scaling_limited', wish => wish.reason === 'max' ? 1 : 0)]
+  }
+
   async #step(): Promise<void> {
     const { ask, backlog, countOf, scale, log, processes } = this.#options
     const waiting = await backlog()
@@ -92,6 +99,7 @@ export class Autoscaler {
       const policy = this.#policies.get(name)
       if (!policy) continue
       const wish = policy.decide((demand.get(name) ?? 0) / coresOf(process))
+      this.#wishes.set(name, wish)
       const from = countOf(name)
       if (wish.wanted === from) continue
       log.info({ child: name, from, to: wish.wanted, load: round(wish.load), forecast: round(wish.forecast), reason: wish.reason }, `scales ${name} from ${from} to ${wish.wanted}`)

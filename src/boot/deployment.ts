@@ -136,9 +136,9 @@ async function start(options: DeploymentOptions, closers: Closers): Promise<Depl
   const metrics = process.env.TENFOLD_METRICS === 'off' ? null : new MetricRegistry()
   if (metrics) {
     closers.add(measureProcess(metrics))
-    measureMachine(metrics)
+    measureMachine(metrics, options.dataFolder)
   }
-  const engines = measurementsOf(topology.ports, { databaseUrl, redisUrls, brokerUrl, secret: Buffer.from(secret, 'hex'), log: options.log }, closers)
+  const engines = measurementsOf(topology.ports, { databaseUrl, redisUrls, brokerUrl, balancer, secret: Buffer.from(secret, 'hex'), log: options.log }, closers)
   const measured = engineMetrics(engines, options.log)
   let generation = 1
   const counts = new Map(Object.entries(await Autoscaler.counts(options.dataFolder)))

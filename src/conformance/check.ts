@@ -73,12 +73,12 @@ async function runCheck<Subject>(check: Check<Subject>, driver: Driver<Subject>,
   }
 }
 
-/** Runs every case and returns the names of those that failed: for tests of deliberately broken drivers. */
-export async function failures(cases: readonly Case[]): Promise<string[]> {
-  const failed: string[] = []
-  for (const one of cases) {
-    if (one.skip) continue
-    await one.run().catch(() => { failed.push(one.name) })
-  }
-  return failed
+/** Runs every case, one after another unless `together`, and returns the names of those that failed: for tests of deliberately broken drivers. */
+export async function failures(cases: readonly Case[], together = false): Promise<string[]> {
+  const failed = new Set<string>()
+  const run = ({ name, run }: Case) => run().catch(() => { failed.add(name) })
+  const wanted = cases.filter(one => !one.skip)
+  if (together) await Promise.all(wanted.map(run))
+  else for (const one of wanted) await run(one)
+  return wanted.map(one => one.name).filter(name => failed.has(name))
 }

@@ -5,7 +5,7 @@ import { newId } from '../base/id.ts'
 import { metricTable } from '../base/metric-table.ts'
 import type { MetricEntry, MetricName } from '../base/metric-table.ts'
 import type { Labels, NumberSample } from '../base/metric-registry.ts'
-import { monotonicMs, now, sleep } from '../base/time.ts'
+import { after, monotonicMs, now } from '../base/time.ts'
 import type { Bus } from '../ports/bus.ts'
 import type { Measurements } from '../ports/measurements.ts'
 import type { Job, Queue } from '../ports/queue.ts'
@@ -77,7 +77,7 @@ export const measurementsSuite = suite<MeasurementsSubject>('measurements', {
       const resume = await hang!()
       try {
         const startedAtMs = monotonicMs()
-        const outcomes = await Promise.race([Promise.allSettled([measurements.read(300), measurements.read(300)]), sleep(patienceMs)])
+        const outcomes = await Promise.race([Promise.allSettled([measurements.read(300), measurements.read(300)]), new Promise<void>(resolve => { after(patienceMs, resolve, true) })])
         assert.ok(outcomes && monotonicMs() - startedAtMs < patienceMs, 'it waits no longer than it was told')
         for (const one of outcomes) assert.ok(one.status === 'rejected' && isTenfoldError(one.reason) && one.reason.code === 'UNAVAILABLE')
       } finally { await resume() }

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { isTenfoldError } from '../base/errors.ts'
-import { monotonicMs, now, sleep } from '../base/time.ts'
+import { after, monotonicMs, now, sleep } from '../base/time.ts'
 import type { CacheNote, CacheSet, SharedCache } from '../ports/cache.ts'
 import { suite } from './check.ts'
 
@@ -171,7 +171,7 @@ export const sharedCacheSuite = suite<SharedCacheSubject>('cache', {
       await one.set(entry(one, 'a'))
       const resume = hang!()
       try {
-        const outcomes = await Promise.race([Promise.allSettled(Array.from({ length: 20 }, () => one.get('a'))), sleep(soonMs)])
+        const outcomes = await Promise.race([Promise.allSettled(Array.from({ length: 20 }, () => one.get('a'))), new Promise<void>(resolve => { after(soonMs, resolve, true) })])
         assert.ok(outcomes, 'calls do not wait for it')
         for (const outcome of outcomes) assert.ok(outcome.status === 'rejected' && isRefused(outcome.reason))
         await until('it is known to be away', async () => !one.isUp)

@@ -48,9 +48,10 @@ function sayingOnce(broadcast: Broadcast): Broadcast {
   return but(broadcast, { send: async (topic, text) => { if (!said.has(text)) { said.add(text); await broadcast.send(topic, text) } } })
 }
 
-for (const [wrap, check] of [[secretive, 'a lost connection is told as a gap, before anything that comes after it'], [sayingOnce, 'order is kept, and equal texts are not made one']] as const) {
-  test(`broadcast · ${wrap.name} fails '${check}'`, { timeout: 60_000 }, async () => {
+// At the same time: each waits until nothing comes.
+test('faults are found', { concurrency: true, timeout: 60_000 }, async t => {
+  await Promise.all(([[secretive, 'a lost connection is told as a gap, before anything that comes after it'], [sayingOnce, 'order is kept, and equal texts are not made one']] as const).map(([wrap, check]) => t.test(`broadcast · ${wrap.name} fails '${check}'`, async () => {
     const cases = verify(broadcastSuite, postgres(wrap.name, wrap)).filter(one => one.name.endsWith(check))
     assert.deepEqual(await failures(cases), [`broadcast · ${wrap.name} · ${check}`])
-  })
-}
+  })))
+})

@@ -77,12 +77,13 @@ const faults: readonly [(ingress: Ingress) => Ingress, string][] = [
   [dropsRunning, 'drain finishes what runs and resets nobody'],
 ]
 
-for (const [wrap, check] of faults) {
-  test(`${wrap.name} fails '${check}'`, async () => {
+// At the same time: most of them wait until nothing comes.
+test('faults are found', { concurrency: true }, async t => {
+  await Promise.all(faults.map(([wrap, check]) => t.test(`${wrap.name} fails '${check}'`, async () => {
     const cases = verify(ingressSuite, driver(wrap.name, wrap(real))).filter(one => one.name.endsWith(check))
     assert.deepEqual(await failures(cases), [`ingress · ${wrap.name} · ${check}`])
-  })
-}
+  })))
+})
 
 test('while much runs, nothing is begun for a client that has gone already', async context => {
   let admitted = 0

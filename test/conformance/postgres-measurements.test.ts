@@ -25,12 +25,13 @@ const broken = [
   [waitsForEver, 'an engine that hangs is told in time, and is found again'],
 ] as const
 
-for (const [wrap, check] of broken) {
-  test(`measurements · ${wrap.name} fails '${check}'`, { timeout: 120_000 }, async () => {
+// At the same time: each waits until nothing comes.
+test('faults are found', { concurrency: true, timeout: 120_000 }, async t => {
+  await Promise.all(broken.map(([wrap, check]) => t.test(`measurements · ${wrap.name} fails '${check}'`, async () => {
     const cases = casesOf(measurementsDriver(wrap.name, wrap)).filter(one => one.name.endsWith(check))
     assert.deepEqual(await failures(cases), [`measurements · ${wrap.name} · ${check}`])
-  })
-}
+  })))
+})
 
 test('locks, transactions and commits of Postgres are told as they are', { timeout: 60_000 }, async t => {
   const closers = new Closers()

@@ -2,6 +2,7 @@
 import type * as shapes from '../../console/src/shapes.ts'
 import type { LoadRun } from '../../src/admin/load.ts'
 import type { JourneyFacts } from '../../src/admin/load-runner.ts'
+import type { statusOf } from '../../src/admin/status.ts'
 import type { LogLine } from '../../src/boot/log-line.ts'
 import type { Binding } from '../../src/insight/binding/binding.ts'
 import type { IntentCount } from '../../src/runtime/statistics.ts'
@@ -9,10 +10,11 @@ import type { TraceDetail, TraceSummary } from '../../src/runtime/trace-report.t
 import type { Plan } from '../../src/topology/plan.ts'
 import type { Topology } from '../../src/topology/topology.ts'
 
-declare const told: { plan: Plan; topology: Topology; count: IntentCount; summary: TraceSummary; detail: TraceDetail; line: LogLine; run: LoadRun; journey: JourneyFacts; binding: Binding }
+declare const told: { plan: Plan; topology: Topology; status: ReturnType<typeof statusOf>; count: IntentCount; summary: TraceSummary; detail: TraceDetail; line: LogLine; run: LoadRun; journey: JourneyFacts; binding: Binding }
 
 told.plan satisfies shapes.Plan
 told.topology satisfies shapes.Topology
+told.status satisfies shapes.Status
 told.count satisfies shapes.IntentCount
 told.summary satisfies shapes.TraceSummary
 told.detail satisfies shapes.TraceDetail

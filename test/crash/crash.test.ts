@@ -17,7 +17,7 @@ import { Ledger, write } from './ledger.ts'
 
 const isSoak = process.env.TENFOLD_SOAK === '1'
 const rounds = isSoak ? 10 : 4
-const acknowledgedMin = isSoak ? 10_000 : 2_000
+const acknowledgedMin = isSoak ? 10_000 : 1_000
 const writers = 16
 type Victim = 'app' | 'postgres' | 'both' | 'broker' | 'everything'
 const plain: readonly Victim[] = ['app', 'postgres', 'both', 'everything']
@@ -43,8 +43,8 @@ async function strike(deployment: TestDeployment, victim: Victim): Promise<void>
 }
 
 async function roundsOf(ledger: Ledger, env: Record<string, string>, rounds: number, acknowledgedMin: number, victims = plain, topology = '1-monolith'): Promise<TestDeployment> {
-  let deployment = await startDeployment({ env, topology })
-  const options = { topology, dataFolder: deployment.dataFolder, port: Number(new URL(deployment.url).port), env }
+  let deployment = await startDeployment({ env, topology, standby: true })
+  const options = { topology, standby: true, dataFolder: deployment.dataFolder, port: Number(new URL(deployment.url).port), env }
   const stopping = new AbortController()
   await ledger.prepare(deployment.url)
   const writing = Array.from({ length: writers }, (_, index) => write(deployment.url, ledger, index, stopping.signal))
@@ -99,7 +99,7 @@ test('with events and jobs over a broker, which is killed as well, nothing is lo
 
 test('negative control: an answer before COMMIT is found out', async t => {
   const ledger = new Ledger()
-  const deployment = await roundsOf(ledger, { TENFOLD_ACKNOWLEDGE: 'before-commit' }, 4, 500)
+  const deployment = await roundsOf(ledger, { TENFOLD_ACKNOWLEDGE: 'before-commit' }, plain.length, 400)
   const client = await databaseOf(deployment)
   t.after(async () => {
     await client.end()

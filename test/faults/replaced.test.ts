@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test'
 import { sleep } from '../../src/base/time.ts'
 import { kill, restart } from '../processes/deployed.ts'
 import { runCases } from '../realworld/own-cases.ts'
-import { publicSuiteIsThere, runPublicSuite } from '../realworld/public-suite.ts'
+import { publicSuiteIsThere, runBruno } from '../realworld/public-suite.ts'
 import { startDeployment } from '../support/deployment.ts'
 import type { TestDeployment } from '../support/deployment.ts'
 import { scaledOutFile, skipScaledOut } from '../topologies/scaled-out.ts'
@@ -42,7 +42,7 @@ function replacing(deployment: TestDeployment): () => Promise<{ restarts: number
 
 async function suite(t: TestContext, url: string): Promise<void> {
   if (!publicSuiteIsThere) return runCases(url)
-  const result = await runPublicSuite(url)
+  const result = await runBruno(url)
   t.diagnostic(`${result.passed} of ${result.requests} requests, ${result.assertionsPassed} of ${result.assertions} assertions`)
   assert.deepEqual({ requests: result.requests, passed: result.passed, assertions: result.assertionsPassed }, { requests, passed: requests, assertions: result.assertions }, result.output.slice(-6_000))
 }

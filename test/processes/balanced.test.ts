@@ -43,7 +43,7 @@ async function whileLoaded(t: TestContext, deployment: TestDeployment, jane: Per
 }
 
 test('nodes behind HAProxy under load', { skip: skipWithout('haproxy') }, async t => {
-  const deployment = await startDeployment({ topology })
+  const deployment = await startDeployment({ topology, standby: true })
   t.after(() => deployment.close())
   const jane = new Person(deployment.url)
   await jane.register()

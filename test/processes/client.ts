@@ -21,10 +21,14 @@ export interface Load {
   stop(): Promise<void>
 }
 
+/** In the soak as many as there can be, so that the processes that are replaced boot in want of processors. */
+const isSoak = process.env.TENFOLD_SOAK === '1'
+const [quickMs, newMs] = isSoak ? [5, 10] : [20, 30]
+
 export const manners: readonly Manner[] = [
-  ...[5, 50, 350].map(pauseMs => ({ method: 'GET', path: '/api/articles?limit=5', keepAlive: true, pauseMs } as const)),
+  ...[quickMs, 50, 350].map(pauseMs => ({ method: 'GET', path: '/api/articles?limit=5', keepAlive: true, pauseMs } as const)),
   ...[30, 200].map(pauseMs => ({ method: 'POST', path: '/api/articles', keepAlive: true, pauseMs } as const)),
-  { method: 'GET', path: '/api/articles?limit=5', keepAlive: false, pauseMs: 10 },
+  { method: 'GET', path: '/api/articles?limit=5', keepAlive: false, pauseMs: newMs },
   { method: 'POST', path: '/api/articles', keepAlive: false, pauseMs: 50 },
   // Its read models lag while the processes that keep them are replaced; it waits for them.
   { method: 'GET', path: '/api/articles/feed', keepAlive: true, pauseMs: 50 },

@@ -19,7 +19,7 @@ import { isBehind, kill, patienceMs, restart, statusOf } from './deployed.ts'
 const root = path.resolve(import.meta.dirname, '../..')
 const topology = path.join(root, 'test/topologies/two-processes.ts')
 test('several processes under load', async t => {
-  const deployment = await startDeployment({ topology })
+  const deployment = await startDeployment({ topology, standby: true })
   t.after(() => deployment.close())
   const jane = new Person(deployment.url)
   await jane.register()
@@ -87,7 +87,7 @@ test('several processes under load', async t => {
 })
 
 test('a restart of the only process fails no request', async t => {
-  const deployment = await startDeployment()
+  const deployment = await startDeployment({ standby: true })
   t.after(() => deployment.close())
   const jane = new Person(deployment.url)
   await jane.register()
@@ -106,7 +106,7 @@ test('a restart of the only process fails no request', async t => {
 })
 
 test('after kill -9 of the supervisor its processes end, and the next start works', async t => {
-  const deployment = await startDeployment({ topology })
+  const deployment = await startDeployment({ topology, standby: true })
   let next: TestDeployment | undefined
   t.after(async () => {
     await next?.end()

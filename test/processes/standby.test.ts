@@ -69,7 +69,7 @@ async function crash(url: string): Promise<number> {
 
 test('a start imports the application once, and the process on standby replaces one that crashed', { skip }, async t => {
   const application = await makeApplication(t)
-  const deployment = await startDeployment({ ...application, topology })
+  const deployment = await startDeployment({ ...application, topology, standby: true })
   t.after(() => deployment.close())
   const first = await who(deployment.url)
   assert.deepEqual(await application.imports(), [`${first.pid} version 1`], 'the process that told the plan is the one that serves')

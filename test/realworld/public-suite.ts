@@ -1,15 +1,19 @@
-/** Runs the public RealWorld suite against a server, where the suite is there (../shared beside the checkout). */
+/** Runs the public RealWorld suite against a server, where the suite is there (../shared beside the checkout), in both its forms. */
 import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { runHurl } from './hurl.ts'
+import type { HurlResult } from './hurl.ts'
 
 const here = import.meta.dirname
-const suite = path.resolve(here, '../../../shared/realworld/bruno')
+const [suite, hurl] = ['bruno', 'hurl'].map(form => path.resolve(here, '../../../shared/realworld', form)) as [string, string]
 
-export const publicSuiteIsThere = existsSync(suite)
+export const publicSuiteIsThere = existsSync(suite) && existsSync(hurl)
 
-export interface SuiteResult { readonly requests: number; readonly passed: number; readonly assertions: number; readonly assertionsPassed: number; readonly output: string }
+export const runPublicSuite = (url: string): Promise<HurlResult> => runHurl(hurl, url)
+
+export interface BrunoResult { readonly requests: number; readonly passed: number; readonly assertions: number; readonly assertionsPassed: number; readonly output: string }
 
 function install(): string {
   const cli = path.join(here, 'node_modules/@usebruno/cli/bin/bru.js')
@@ -19,7 +23,7 @@ function install(): string {
   return cli
 }
 
-export async function runPublicSuite(url: string): Promise<SuiteResult> {
+export async function runBruno(url: string): Promise<BrunoResult> {
   const cli = install()
   const folder = mkdtempSync(path.join(os.tmpdir(), 'tenfold-suite-'))
   try {
@@ -37,7 +41,7 @@ export async function runPublicSuite(url: string): Promise<SuiteResult> {
   }
 }
 
-function summaryOf(report: string, output: string): Omit<SuiteResult, 'output'> {
+function summaryOf(report: string, output: string): Omit<BrunoResult, 'output'> {
   if (!existsSync(report)) throw new Error(`the suite wrote no report:\n${output.slice(-4_000)}`)
   const parsed = JSON.parse(readFileSync(report, 'utf8')) as { summary: Record<string, number> } | { summary: Record<string, number> }[]
   const summary = (Array.isArray(parsed) ? parsed[0]! : parsed).summary

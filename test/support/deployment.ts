@@ -1,10 +1,10 @@
 /** Runs an application as `tenfold start` does, in a folder and on ports of its own, for tests. */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, rm } from 'node:fs/promises'
 import net from 'node:net'
-import os from 'node:os'
 import path from 'node:path'
+import { newDataFolder } from './new-data.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 export const conduitFile = path.join(root, 'examples/conduit/app.ts')
@@ -28,6 +28,8 @@ export interface TestDeploymentOptions {
   readonly port?: number
   readonly env?: Readonly<Record<string, string>>
   readonly appFile?: string
+  /** With the process that waits to replace one that crashes: a second of a core, for tests of what is killed. */
+  readonly standby?: boolean
 }
 
 export const freePort = (): Promise<number> => new Promise((resolve, reject) => {
@@ -39,13 +41,13 @@ export const freePort = (): Promise<number> => new Promise((resolve, reject) => 
 })
 
 export async function startDeployment(options: TestDeploymentOptions = {}): Promise<TestDeployment> {
-  const dataFolder = options.dataFolder ?? await mkdtemp(path.join(os.tmpdir(), 'tenfold-'))
+  const dataFolder = options.dataFolder ?? await newDataFolder()
   // Postgres may run as another user, who must be able to walk here; else its data would go elsewhere.
   await chmod(dataFolder, 0o755)
   const [port, adminPort] = [options.port ?? await freePort(), await freePort()]
   const child = spawn(process.execPath, [path.join(root, 'src/cli/main.ts'), 'start', '--app', options.appFile ?? conduitFile, '--topology', options.topology ?? '1-monolith'], {
     cwd: root, stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, PORT: String(port), ADMIN_PORT: String(adminPort), TENFOLD_DATA: dataFolder, LOG_LEVEL: 'warn', ...options.env },
+    env: { ...process.env, PORT: String(port), ADMIN_PORT: String(adminPort), TENFOLD_DATA: dataFolder, LOG_LEVEL: 'warn', ...options.standby ? {} : { TENFOLD_STANDBY: 'off' }, ...options.env },
   })
   let output = ''
   const exited = new Promise<number | null>(resolve => child.once('exit', resolve))

@@ -1,7 +1,5 @@
 /** A primary with replicas for a test: one group per test process, and what tests do to it. */
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import os from 'node:os'
-import path from 'node:path'
+import { rm } from 'node:fs/promises'
 import pg from 'pg'
 import { silentLogger } from '../../src/base/log.ts'
 import { randomHex } from '../../src/base/random.ts'
@@ -9,6 +7,7 @@ import { monotonicMs, sleep } from '../../src/base/time.ts'
 import { startPostgresGroup } from '../../src/drivers/postgres/server-group.ts'
 import type { PostgresGroup, PostgresGroupOptions } from '../../src/drivers/postgres/server-group.ts'
 import type { Member } from '../../src/drivers/postgres/server-member.ts'
+import { newDataFolder } from './new-data.ts'
 
 export interface TestGroup {
   readonly group: PostgresGroup
@@ -42,9 +41,7 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
 }
 
 export async function startTestGroup(options: Partial<PostgresGroupOptions> = {}): Promise<TestGroup> {
-  const folder = options.dataFolder ?? await mkdtemp(path.join(os.tmpdir(), 'tenfold-group-'))
-  // The servers may run as another user, who must be able to walk here.
-  await chmod(folder, 0o755)
+  const folder = options.dataFolder ?? await newDataFolder()
   const group = await startPostgresGroup({ dataFolder: folder, log: silentLogger, replicas: 2, synchronous: 1, ...options })
   const one: TestGroup = {
     group, folder,

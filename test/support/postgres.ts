@@ -2,9 +2,7 @@
  * A database of its own for each test: one embedded server per test process, started when
  * first asked for and stopped after the last test, and a fresh database per call.
  */
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import os from 'node:os'
-import path from 'node:path'
+import { rm } from 'node:fs/promises'
 import { after } from 'node:test'
 import pg from 'pg'
 import { silentLogger } from '../../src/base/log.ts'
@@ -12,6 +10,7 @@ import { randomHex } from '../../src/base/random.ts'
 import { sleep } from '../../src/base/time.ts'
 import { startPostgresServer } from '../../src/drivers/postgres/server.ts'
 import type { PostgresServer } from '../../src/drivers/postgres/server.ts'
+import { newDataFolder } from './new-data.ts'
 
 export interface ScratchPostgres {
   readonly url: string
@@ -26,10 +25,9 @@ interface Started { readonly server: PostgresServer; readonly folder: string }
 let starting: Promise<Started> | undefined
 
 async function start(): Promise<Started> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'tenfold-test-'))
-  // The server may run as another user, who must be able to walk here.
-  await chmod(folder, 0o755)
-  return { folder, server: await startPostgresServer({ dataFolder: folder, log: silentLogger }) }
+  const folder = await newDataFolder()
+  // Nothing here outlives a loss of power; dropping a database would otherwise flush all that there is.
+  return { folder, server: await startPostgresServer({ dataFolder: folder, log: silentLogger, settings: { fsync: 'off' } }) }
 }
 
 after(async () => {

@@ -40,13 +40,14 @@ class NatsMeasurements implements Measurements {
   close(): Promise<void> { return this.#link.close() }
 
   async read(timeoutMs: number): Promise<readonly MetricReading[]> {
+    const ending = new AbortController()
     try {
-      const told = await Promise.race([this.#link.connected(timeoutMs).then(nats => measure(nats, this.#options)), sleep(timeoutMs)])
+      const told = await Promise.race([this.#link.connected(timeoutMs).then(nats => measure(nats, this.#options)), sleep(timeoutMs, ending.signal)])
       if (told) return told
     } catch (error) {
       if (isTenfoldError(error) || error instanceof TypeError) throw error
       throw fault('UNAVAILABLE', `NATS did not tell its measurements: ${(error as Error).message}`, { cause: error })
-    }
+    } finally { ending.abort() }
     throw fault('UNAVAILABLE', `NATS did not tell its measurements within ${timeoutMs} ms`)
   }
 }

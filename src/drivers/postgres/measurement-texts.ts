@@ -28,6 +28,10 @@ export const awaitedText = measure(`
   SELECT CASE WHEN names = '' THEN 0 ELSE coalesce(substring(upper(names) FROM '^(?:ANY|FIRST)? *([0-9]+)'), '1')::float8 END AS awaited
   FROM current_setting('synchronous_standby_names') AS names`)
 
+/** Which primary it is, and what its clock shows. */
+export const primaryText = measure(`
+  SELECT extract(epoch FROM clock_timestamp())::float8 AS clock, ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int AS timeline`)
+
 /** Like ConsumerStore.depth, of all consumers. */
 export const consumersText = measure(`
   SELECT at.consumer, ahead.waiting, ahead.oldest, behind.parked, behind.dead FROM tenfold.cursor at

@@ -3,10 +3,10 @@ import type pg from 'pg'
 import { fault } from '../../base/errors.ts'
 import type { MetricName } from '../../base/metric-table.ts'
 import type { MetricReading, NumberSample } from '../../base/metric-registry.ts'
-import { after } from '../../base/time.ts'
+import { after, now } from '../../base/time.ts'
 import type { Activity, Measurements } from '../../ports/measurements.ts'
 import { activityOf } from './activity.ts'
-import { awaitedText, checkpointsText, connectionsText, consumersText, databaseText, queueText, replicasText } from './measurement-texts.ts'
+import { awaitedText, checkpointsText, connectionsText, consumersText, databaseText, primaryText, queueText, replicasText } from './measurement-texts.ts'
 import { PrimaryClient } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
 import { serverCpuOf } from './server-cpu.ts'
@@ -95,7 +95,7 @@ async function ofDatabase(client: pg.Client): Promise<MetricReading[]> {
   const ask = async <Row extends pg.QueryResultRow>(text: string) => (await client.query<Row>(text)).rows
   const [database] = await ask<Record<'commits' | 'rollbacks' | 'deadlocks' | 'hit' | 'read' | 'temporary' | 'size' | 'wal' | 'max' | 'locks' | 'oldest', number>>(databaseText)
   const counts = new Map((await ask<{ state: string; count: number }>(connectionsText)).map(({ state, count }) => [state, count]))
-  const replicas = await ofReplicas(client)
+  const replicas = [...await ofPrimary(client), ...await ofReplicas(client)]
   const { commits, rollbacks, deadlocks, hit, read, temporary, size, wal, max, locks, oldest } = database!
   return [
     { name: 'tenfold_postgres_connections', samples: [...new Set([...usualStates, ...counts.keys()])].map(state => ({ labels: { state }, value: counts.get(state) ?? 0 })) },
@@ -106,6 +106,12 @@ async function ofDatabase(client: pg.Client): Promise<MetricReading[]> {
     ...await ofCheckpoints(client),
     ...replicas,
   ]
+}
+
+async function ofPrimary(client: pg.Client): Promise<MetricReading[]> {
+  const askedAtMs = now()
+  const { rows: [row] } = await client.query<{ clock: number; timeline: number }>(primaryText)
+  return [one('tenfold_postgres_timeline', row!.timeline), one('tenfold_postgres_clock_offset_seconds', Math.abs(row!.clock - (askedAtMs + now()) / 2_000))]
 }
 
 async function ofReplicas(client: pg.Client): Promise<MetricReading[]> {

@@ -13,11 +13,12 @@ import { processAlerts } from './process-alerts.ts'
 import { alertmanagerConfig } from './route.ts'
 import type { Receivers } from './route.ts'
 import { runbook, runbookFile } from './runbook.ts'
+import { scaleAlerts } from './scale-alerts.ts'
 import { seriesOf } from './series.ts'
 import { objectivesIn, sloRules } from './slo-rules.ts'
 import type { RecordingRule, RuleGroup } from './slo-rules.ts'
 
-export const alerts: readonly Alert[] = [...burnAlerts, ...processAlerts, ...engineAlerts]
+export const alerts: readonly Alert[] = [...burnAlerts, ...processAlerts, ...engineAlerts, ...scaleAlerts]
 
 export interface AlertOptions extends Receivers {
   /** The scrape job; it keeps several applications apart that one Prometheus looks at. */
@@ -52,6 +53,7 @@ export function ruleGroups(manifest: Manifest, options: AlertOptions): RuleGroup
     ...objectivesIn(manifest).length > 0 ? [group('burn', burnAlerts)] : [],
     group('processes', processAlerts),
     group('engines', engineAlerts),
+    group('scale', scaleAlerts),
   ]
 }
 

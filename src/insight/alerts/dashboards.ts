@@ -1,4 +1,4 @@
-/** The dashboards: overview, intents, database and backlog. */
+/** The dashboards: overview, intents, database, backlog and scale. */
 import { dashboard } from './dashboard.ts'
 import type { Panel, Query } from './dashboard.ts'
 import { recordOf, seriesOf } from './series.ts'
@@ -48,7 +48,7 @@ function intents(series: Series): Panel[] {
     panel('Latency, median', 's', quantile(0.5, 'intent', duration)),
     panel('Latency, p99', 's', quantile(0.99, 'intent', duration)),
     panel('Latency, p99.9', 's', quantile(0.999, 'intent', duration)),
-    panel('Answers from the cache', 'percentunit', [per(series('tenfold_intent_cache_requests_total', { intent, result: { not: 'miss' } }), series('tenfold_intent_cache_requests_total', { intent })), '{{intent}}']),
+    panel('Answers from the cache', 'percentunit', [per(series('tenfold_intent_cache_requests_total', { intent, result: { notOneOf: ['miss'] } }), series('tenfold_intent_cache_requests_total', { intent })), '{{intent}}']),
     panel('Statements per request', 'short', [per(statements, series('tenfold_intent_requests_total', { intent })), '{{intent}}']),
     panel('Time per statement', 's', [per(series('tenfold_intent_statement_seconds_total', { intent }), statements), '{{intent}}']),
     panel('Calls of other intents', 'reqps', [sum('intent, target', rate(series('tenfold_intent_calls_total', { intent }))), '{{intent}} of {{target}}']),
@@ -97,6 +97,24 @@ function backlog(series: Series): Panel[] {
   ]
 }
 
+function scale(series: Series): Panel[] {
+  const [hits, misses] = [rate(series('tenfold_redis_hits_total')), rate(series('tenfold_redis_misses_total'))]
+  return [
+    panel('Nodes of the balancer', 'short', [series('tenfold_balancer_nodes'), '{{state}}']),
+    panel('Requests at the balancer', 'reqps', [rate(series('tenfold_balancer_requests_total')), 'all'], [rate(series('tenfold_balancer_repeated_total')), 'given to another node']),
+    panel('Waiting for a node', 'short', [series('tenfold_balancer_waiting'), 'requests']),
+    panel('Processes wanted', 'short', [series('tenfold_scaling_wanted'), '{{name}}'], [series('tenfold_scaling_limited'), '{{name}}: more than allowed']),
+    panel('Replicas, time behind', 's', [series('tenfold_postgres_replication_lag_seconds'), '{{replica}}']),
+    panel('Replicas that confirm', 'short', [series('tenfold_postgres_replicas_confirming'), 'follow'], [series('tenfold_postgres_replicas_awaited'), 'needed'], [series('tenfold_postgres_timeline'), 'timeline']),
+    panel('Redis, memory', 'bytes', [series('tenfold_redis_memory_bytes'), '{{server}}'], [series('tenfold_redis_memory_limit_bytes'), '{{server}} limit']),
+    panel('Redis, keys found', 'percentunit', [`${hits} / (${hits} + ${misses})`, '{{server}}']),
+    panel('Broker, messages kept', 'short', [series('tenfold_broker_stored_messages'), '{{stream}}']),
+    panel('Broker, bytes kept', 'bytes', [series('tenfold_broker_stored_bytes'), '{{stream}}'], [series('tenfold_broker_stored_bytes_max'), '{{stream}} limit']),
+    panel('Disks, room left', 'bytes', [series('tenfold_disk_available_bytes'), '{{folder}}']),
+    panel('Clocks, apart', 's', [series('tenfold_postgres_clock_offset_seconds'), 'database']),
+  ]
+}
+
 export function dashboards(job: string): NamedDashboard[] {
   const series = seriesOf(job)
   const one = (name: string, panels: Panel[], variables: Parameters<typeof dashboard>[3] = []): NamedDashboard =>
@@ -106,5 +124,6 @@ export function dashboards(job: string): NamedDashboard[] {
     one('intents', intents(series), [{ name: 'intent', query: `label_values(${series('tenfold_intent_requests_total')}, intent)` }]),
     one('database', database(series)),
     one('backlog', backlog(series)),
+    one('scale', scale(series)),
   ]
 }

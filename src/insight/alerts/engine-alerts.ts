@@ -3,16 +3,16 @@ import type { Alert, Look } from './alert.ts'
 import { anyOf } from './series.ts'
 
 const mebibyte = 1_048_576
-const relay = 'tenfold.jobs'
+const relays = ['tenfold.jobs', 'tenfold.broker']
 
 const postgres: readonly Alert[] = [
   {
     name: 'TenfoldEngineDown', severity: 'page', for: '2m',
-    expr: series => `${series('tenfold_engine_up')} == 0`,
+    expr: series => `${series('tenfold_engine_up', { engine: 'postgres' })} == 0`,
     summary: 'The engine {{ $labels.engine }} does not answer.',
-    means: 'The engine did not tell its measurements within 2 s, for two minutes: it is down, unreachable, or out of connections. Commands fail meanwhile; kept answers are still given.',
-    look: [{ tells: 'what is wrong', command: 'tenfold doctor' }, { tells: 'how long it took when it still answered', query: series => series('tenfold_engine_read_seconds') }, { tells: 'what the processes say', command: 'tenfold logs --level error --since 15m' }],
-    mend: ['The disk is full: make room, never in `pg_wal`; it goes on by itself.', 'It is another machine: its log, and the way to it.'],
+    means: 'The database did not tell its measurements within 2 s, for two minutes: it is down, unreachable, or out of connections. Commands fail meanwhile; kept answers are still given. Where there are replicas one is promoted within seconds if no acknowledged write can be missing there: then this does not fire.',
+    look: [{ tells: 'what is wrong', command: 'tenfold doctor' }, { tells: 'how long it took when it still answered', query: series => series('tenfold_engine_read_seconds') }, { tells: 'what room its disk has', query: series => series('tenfold_disk_available_bytes') }, { tells: 'what the keeper of the servers and the processes say', command: 'tenfold logs --level warn --since 15m' }],
+    mend: ['The disk is full: make room, never in `pg_wal`; it goes on by itself.', 'It was not promoted away from: the log says why not. A primary that waits for no replica (`synchronous: 0`) is started again where everything is, instead.', 'It is another machine: its log, and the way to it.'],
   },
   {
     name: 'TenfoldPostgresConnectionsNearMax', severity: 'ticket', for: '5m',
@@ -73,7 +73,7 @@ const postgres: readonly Alert[] = [
     name: 'TenfoldPostgresGrowth', severity: 'ticket', for: '1h',
     expr: series => `predict_linear(${series('tenfold_postgres_size_bytes')}[1d], 7 * 86400) > 2 * ${series('tenfold_postgres_size_bytes')}\nand\n${series('tenfold_postgres_size_bytes')} > ${1_024 * mebibyte}`,
     summary: 'The database will be twice as large in a week ({{ $value | humanize1024 }}B).',
-    means: 'The database grows unusually fast. Tenfold does not see how much room its disk has: watch that with the exporter of the machine (`node_filesystem_avail_bytes`).',
+    means: 'The database grows unusually fast. How much room its disk has Tenfold sees where it is embedded (TenfoldDiskNearlyFull); elsewhere watch that with the exporter of the machine (`node_filesystem_avail_bytes`).',
     look: [{ tells: 'since when', query: series => `deriv(${series('tenfold_postgres_size_bytes')}[6h])` }, { tells: 'log per second', query: series => `rate(${series('tenfold_postgres_wal_bytes_total')}[15m])` }, { tells: 'tables, dead rows, indexes nobody uses', command: 'tenfold advise' }],
     mend: ['It is wanted: a larger disk in time.', 'Dead rows: vacuum does not keep up, or a long transaction holds it.'],
   },
@@ -115,15 +115,15 @@ const backlog: readonly Alert[] = [
   },
   {
     name: 'TenfoldRelayLag', severity: 'page', for: '5m',
-    expr: series => `${series('tenfold_bus_oldest_seconds', { consumer: relay })} > 60`,
-    summary: 'Jobs have waited {{ $value | humanizeDuration }} in the outbox.',
-    means: 'The relay from the outbox to the queue stands still: no job that was enqueued since begins. Nothing is lost.',
-    look: [{ tells: 'how many wait', query: series => series('tenfold_bus_waiting', { consumer: relay }) }, { tells: 'whether a transaction holds the horizon', query: series => series('tenfold_postgres_oldest_transaction_seconds') }, { tells: 'what the worker says', command: 'tenfold logs --process worker --level warn --since 30m' }],
-    mend: ['A long transaction: TenfoldPostgresLongTransaction.', 'No process does `background`: TenfoldProcessNotReady.'],
+    expr: series => `${series('tenfold_bus_oldest_seconds', { consumer: anyOf(relays) })} > 60`,
+    summary: '{{ $labels.consumer }} has left what it carries waiting in the outbox for {{ $value | humanizeDuration }}.',
+    means: 'The relay from the outbox stands still: of `tenfold.jobs` no job that was enqueued since begins; of `tenfold.broker` no event is delivered either. Nothing is lost.',
+    look: [{ tells: 'how many wait', query: series => series('tenfold_bus_waiting', { consumer: anyOf(relays) }) }, { tells: 'whether a transaction holds the horizon', query: series => series('tenfold_postgres_oldest_transaction_seconds') }, { tells: 'what the worker says', command: 'tenfold logs --process worker --level warn --since 30m' }],
+    mend: ['A long transaction: TenfoldPostgresLongTransaction.', 'No process does `background`: TenfoldProcessNotReady; it does and tells nothing: TenfoldProcessSilent.', 'The broker is away: TenfoldBrokerDown; or has no room: its stream stands at its limit, see TenfoldBrokerFull.'],
   },
   {
     name: 'TenfoldConsumerLag', severity: 'ticket', for: '5m',
-    expr: series => `${series('tenfold_bus_oldest_seconds', { consumer: { not: relay } })} > 60`,
+    expr: series => `${series('tenfold_bus_oldest_seconds', { consumer: { notOneOf: relays } })} > 60`,
     summary: '{{ $labels.consumer }} is {{ $value | humanizeDuration }} behind.',
     means: 'A subscription or projection does not keep up: its read model is old. Of `tenfold.invalidation`: an answer that a process missed to forget may be given longer.',
     look: [
@@ -131,7 +131,7 @@ const backlog: readonly Alert[] = [
       { tells: 'deliveries per second', query: series => `sum by (intent) (rate(${series('tenfold_intent_messages_total')}[5m]))` },
       { tells: 'whether it fails', query: series => `sum by (intent, code) (rate(${series('tenfold_intent_errors_total', { kind: anyOf(['subscription', 'projection']) })}[5m])) > 0` },
     ],
-    mend: ['It fails: mend the handler; parked events go on by themselves.', 'It is slow: `tenfold advise`, and a projection takes its events in one statement.', 'A long transaction holds it: TenfoldPostgresLongTransaction.'],
+    mend: ['It fails: mend the handler; parked events go on by themselves.', 'Its worker is frozen and holds the lead: TenfoldProcessSilent.', 'It is slow: `tenfold advise`, and a projection takes its events in one statement.', 'A long transaction holds it: TenfoldPostgresLongTransaction.'],
   },
 ]
 

@@ -10,8 +10,8 @@ type LabelOf<Name extends SeriesName> =
   | (Table[FamilyOf<Name>]['of'] extends 'intent' | 'process' ? 'process' : never)
   | (Name extends `${string}_bucket` ? 'le' : never)
 
-/** A text that the label is, a pattern that it matches, or a text that it is not. */
-export type Match = string | RegExp | { readonly not: string }
+/** A text that the label is, a pattern that it matches, or texts that it is not. */
+export type Match = string | RegExp | { readonly notOneOf: readonly string[] }
 export type Series = <Name extends SeriesName>(name: Name, matchers?: Partial<Record<LabelOf<Name>, Match>>) => string
 
 /** What one scrape job tells. */
@@ -24,7 +24,7 @@ export const recordOf = (job: string) => (name: string, matchers: Readonly<Recor
 
 function matcherText(match: Match): string {
   if (typeof match === 'string') return `=${JSON.stringify(match)}`
-  return match instanceof RegExp ? `=~${JSON.stringify(match.source)}` : `!=${JSON.stringify(match.not)}`
+  return match instanceof RegExp ? `=~${JSON.stringify(match.source)}` : `!~${JSON.stringify(anyOf(match.notOneOf).source)}`
 }
 
 /** One of these texts, whatever characters they have. */
