@@ -31,7 +31,7 @@ export const ghostFreshMs = 10_000
 const overheadBytes = 128
 const keysMax = 8_192
 
-interface Entry { readonly bytes: number; readonly untilMs: number; readonly generation: number; readonly tags: readonly string[] }
+interface Entry { readonly bytes: number; readonly untilMs: number; readonly lagUntilMs: number; readonly generation: number; readonly tags: readonly string[] }
 
 /** One cache that is played: least recently used goes first. */
 class Played {
@@ -133,13 +133,15 @@ export class GhostCache {
     const missed: Played[] = []
     for (const [index, cache] of this.#caches.entries()) {
       const entry = cache.entries.get(key)
-      if (!entry || entry.untilMs <= nowMs || this.#isUntrue(entry)) { missed.push(cache); continue }
+      if (!entry || entry.untilMs <= nowMs || (this.#isUntrue(entry) && (hasToken || entry.lagUntilMs <= nowMs))) { missed.push(cache); continue }
       cache.touch(key, entry)
       if (counted) (hasToken ? count.perhaps : count.hits)[index]! += weight
     }
     if (missed.length === 0) return null
     const generation = this.#generation
-    return { keep: (bytes, tags) => this.#keep(missed, count, key, { bytes: bytes + key.length + overheadBytes, untilMs: monotonicMs() + count.freshMs, generation, tags }) }
+    // Half of the lag after it was read, an answer that is no longer true is read anew.
+    const lagUntilMs = nowMs + (intent.definition.freshness?.lagMs ?? 0) / 2
+    return { keep: (bytes, tags) => this.#keep(missed, count, key, { bytes: bytes + key.length + overheadBytes, untilMs: monotonicMs() + count.freshMs, lagUntilMs, generation, tags }) }
   }
 
   invalidate(tags: readonly string[]): void {

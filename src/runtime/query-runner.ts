@@ -59,6 +59,7 @@ export class QueryRunner {
     const span = under.begin('cache', intent.name)
     const kept = await span.around(cache.answer({
       key: keyOf(intent, input, user), freshness: definition.freshness!, reads: definition.reads ?? [], session, span,
+      mayLag: user === null && call.metadata.token === undefined && call.metadata.depth === 0,
       meter: this.#options.statistics.meterOf(intent),
       // A read serves all who wait for it: it has the intent's own time, not that of whoever came first.
       reading: () => this.#reading(intent, call, session, true),
