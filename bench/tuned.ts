@@ -62,9 +62,9 @@ function mixed(slugs: readonly string[], tokens: readonly string[]): LoadRequest
   })
 }
 
-/** Everybody favors each article, then takes it back, and so on: no request finds its work done, but for those that overtake another. */
+/** One after another favors each article, then takes it back: few requests find their work done, wherever the round before has ended. */
 const written = (slugs: readonly string[], tokens: readonly string[]): LoadRequest[] =>
-  (['POST', 'DELETE'] as const).flatMap(method => tokens.flatMap(token => slugs.slice(0, writtenCount).map(slug => ({ method, path: `/api/articles/${slug}/favorite`, headers: authorization(token) }))))
+  tokens.flatMap(token => (['POST', 'DELETE'] as const).flatMap(method => slugs.slice(0, writtenCount).map(slug => ({ method, path: `/api/articles/${slug}/favorite`, headers: authorization(token) }))))
 
 /** Proportional set size of each process of a topology, in MiB: Linux only. */
 async function memoryOf({ server, adminUrl }: TunedSide): Promise<Record<string, number>> {
