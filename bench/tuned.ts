@@ -18,6 +18,7 @@ import { authorization, sampleArticles, tokenOf } from './client.ts'
 import type { Person } from './client.ts'
 import tuned from '../examples/conduit/topologies/2-tuned.ts'
 import { environmentOf, freePort, seedAlike, startOn } from './conduit.ts'
+import { runLoad } from './load/load.ts'
 import type { LoadRequest } from './load/load.ts'
 import { rootFolder, startServer } from './process.ts'
 import type { Server } from './process.ts'
@@ -27,8 +28,8 @@ import { commitText, machineText } from './table.ts'
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '3' } } })
 const common = { rounds: Number(options.rounds), durationMs: Number(options.seconds) * 1_000, warmupMs: 500, connections: 32 }
-/** Several processes share what one would have run alone: until all are warm, each side has its code compiled for it and its caches filled. */
-const firstMs = 5_000
+/** Several processes share what one would have run alone: until each has had its code compiled, and its caches filled with what is asked for at least once in a freshness. */
+const firstMs = 4_000
 const peopleCount = 8
 const mixCount = 8_000
 /** Of 20 articles each. */
@@ -63,6 +64,9 @@ function mixed(slugs: readonly string[], tokens: readonly string[]): LoadRequest
     return what < 0.55 ? get(`/api/articles/${zipf()}`) : what < 0.85 ? get('/api/articles') : what < 0.95 ? get(`/api/articles/${zipf()}/comments`) : get('/api/tags')
   })
 }
+
+/** Every answer that the mix asks for. */
+const everything = (slugs: readonly string[]): LoadRequest[] => slugs.flatMap(slug => ['', '/comments'].map(part => ({ method: 'GET', path: `/api/articles/${slug}${part}` })))
 
 /** One after another favors each article, then takes it back: few requests find their work done, wherever the round before has ended. */
 const written = (slugs: readonly string[], tokens: readonly string[]): LoadRequest[] =>
@@ -112,6 +116,7 @@ try {
   closers.push(() => bare.stop())
   const rows: Record<string, Record<string, Figures>> = {}
   rows.list = await measure([...sides.map(side => contenderOf(side, list)), contenderOf({ name: 'bare', server: bare }, [{ method: 'GET', path: '/' }])])
+  for (const { server, slugs } of sides) await runLoad({ url: server.url, requests: everything(slugs), connections: common.connections, warmupMs: 0, durationMs: firstMs })
   rows.mixed = await measure(sides.map(side => contenderOf(side, mixed(side.slugs, side.tokens))))
   const memoryMiB = Object.fromEntries(await Promise.all(sides.map(async side => [side.name, await memoryOf(side)] as const)))
   const uncachedFile = path.join(folder, 'uncached.ts')
