@@ -33,7 +33,7 @@ const untoldMark = 'u'
 const everything = '*'
 const textsMax = 8
 /** So long after a broadcast the next one begins at the earliest. */
-const gapMsDefault = 20
+const gapMsDefault = 40
 /** How many messages are remembered as heard: more than are committed while one waits in the outbox. */
 const heardMax = 20_000
 
@@ -43,7 +43,7 @@ export interface InvalidationOptions {
   readonly shared?: SharedTier | null
   readonly broadcast: Broadcast
   readonly log: Logger
-  /** 0: every command waits until its tags are with the engine. Default 20. */
+  /** 0: every command waits until its tags are with the engine. Default 40. */
   readonly gapMs?: number
   /** Called before this process forgets something. */
   readonly onForget?: () => void
