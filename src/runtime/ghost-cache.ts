@@ -83,7 +83,13 @@ class Count {
 }
 
 /** Each question, as the cache would see it. */
-export interface Asked { readonly intent: Query; readonly key: string; readonly hasToken: boolean }
+export interface Asked {
+  readonly intent: Query
+  readonly key: string
+  readonly hasToken: boolean
+  /** Asked by nobody in particular. */
+  readonly mayLag?: boolean
+}
 
 export class GhostCache {
   #caches: readonly Played[] = []
@@ -118,7 +124,7 @@ export class GhostCache {
   }
 
   /** Null where a kept answer would have served in every size, or the key is not looked at. */
-  ask({ intent, key, hasToken }: Asked): Missed | null {
+  ask({ intent, key, hasToken, mayLag = false }: Asked): Missed | null {
     if (hashOf(key) >= this.#rate) return null
     const nowMs = monotonicMs()
     const freshMs = intent.definition.freshness?.freshMs
@@ -133,7 +139,7 @@ export class GhostCache {
     const missed: Played[] = []
     for (const [index, cache] of this.#caches.entries()) {
       const entry = cache.entries.get(key)
-      if (!entry || entry.untilMs <= nowMs || (this.#isUntrue(entry) && (hasToken || entry.lagUntilMs <= nowMs))) { missed.push(cache); continue }
+      if (!entry || entry.untilMs <= nowMs || (this.#isUntrue(entry) && (!mayLag || entry.lagUntilMs <= nowMs))) { missed.push(cache); continue }
       cache.touch(key, entry)
       if (counted) (hasToken ? count.perhaps : count.hits)[index]! += weight
     }
