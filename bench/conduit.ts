@@ -54,14 +54,16 @@ export const freePort = (): Promise<number> => new Promise((resolve, reject) => 
   })
 })
 
-/** The sample data and some people more, in two folders that differ in nothing: for two sides that are compared. */
-export async function seedTwice([folder, copy]: readonly [string, string], secret: string, peopleCount: number) {
+/** The sample data and some people more, in folders that differ in nothing: for sides that are compared. */
+export async function seedAlike([folder, ...copies]: readonly [string, ...string[]], secret: string, peopleCount: number) {
   await mkdir(folder, { mode: 0o755 })
   const conduit = await startConduit(folder, secret)
   const people = await registerPeople(conduit.url, peopleCount)
   await conduit.stop()
-  // The cluster belongs to another user when root runs this, so owners go along; each takes a port of its own.
-  await promisify(execFile)('cp', ['-a', folder, copy])
-  await rm(path.join(copy, 'postgres/postgres.port'), { force: true })
+  for (const copy of copies) {
+    // The cluster belongs to another user when root runs this, so owners go along; each takes a port of its own.
+    await promisify(execFile)('cp', ['-a', folder, copy])
+    await rm(path.join(copy, 'postgres/postgres.port'), { force: true })
+  }
   return people
 }

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { authorization, sampleArticles, tokenOf } from './client.ts'
-import { environmentOf, postgresOf, seedTwice, startOn } from './conduit.ts'
+import { environmentOf, postgresOf, seedAlike, startOn } from './conduit.ts'
 import { cpuMicroseconds } from './cpu-time.ts'
 import { runLoad } from './load/load.ts'
 import type { LoadRequest } from './load/load.ts'
@@ -38,7 +38,7 @@ const secret = 'x'.repeat(64)
 const closers: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })]
 try {
   process.stderr.write('seeding, and copying the data …\n')
-  const people = await seedTwice([path.join(folder, 'on'), path.join(folder, 'off')], secret, 4)
+  const people = await seedAlike([path.join(folder, 'on'), path.join(folder, 'off')], secret, 4)
   const sides: Side[] = []
   for (const name of ['on', 'off'] as const) {
     const env: Record<string, string> = { ...await environmentOf(path.join(folder, name), secret), TENFOLD_METRICS: name }

@@ -26,6 +26,8 @@ export interface RoundOptions {
   readonly durationMs: number
   readonly warmupMs: number
   readonly connections: number
+  /** Of the first round, which does not count. Default durationMs. */
+  readonly firstMs?: number
   /** Null when the contenders use none. */
   readonly postgresPid: number | null
 }
@@ -36,7 +38,7 @@ export async function runRounds(contenders: readonly Contender[], options: Round
   // The first round only warms code, connections and caches.
   for (let round = -1; round < options.rounds; round++) {
     for (const [index, contender] of contenders.entries()) {
-      const figures = await measure(contender, options)
+      const figures = await measure(contender, round < 0 ? { ...options, durationMs: options.firstMs ?? options.durationMs } : options)
       if (round >= 0) measured[index]!.push(figures)
     }
   }

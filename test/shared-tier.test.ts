@@ -60,12 +60,12 @@ async function processOn(t: { after(close: () => unknown): void }, namespace: st
   t.after(() => shared.close())
   const cache = openMemoryCache({ bytesMax: 100_000 })
   const tier = new SharedTier({ shared, log: silentLogger, ...more })
-  const invalidation = new Invalidation({ cache, shared: tier, broadcast, log: silentLogger })
+  const invalidation = new Invalidation({ cache, shared: tier, broadcast, log: silentLogger, gapMs: 0 })
   invalidation.listen()
   const queries = new QueryCache({ cache, shared: tier, session: sessionOf(source), invalidation, log: silentLogger })
   const ask = async (key = 'question', session: LivingToken | null = null, freshMs = 60_000): Promise<number> => {
     const span = { trace: { isRecording: false } } as unknown as Span
-    const kept = await queries.answer({ key, freshness: { freshMs, staleMs: 60_000 } as never, reads: [], session, meter: null, span, reading: () => readingOf(source), read: () => source.read(), tags: () => ['tag'] })
+    const kept = await queries.answer({ key, freshness: { freshMs, staleMs: 60_000 } as never, reads: [], session, mayLag: false, meter: null, span, reading: () => readingOf(source), read: () => source.read(), tags: () => ['tag'] })
     return (JSON.parse(kept.value.toString()) as { value: number }).value
   }
   const write = async () => { source.value++; source.position += 10n; await invalidation.spread(['tag'], [`message ${source.value}`]) }

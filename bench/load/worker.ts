@@ -69,7 +69,7 @@ class Run {
       answered: (connection: Connection, status: number | null) => { this.answered(connection, status) },
       closed: (connection: Connection) => { setTimeout(() => { if (performance.now() < this.startMs + warmupMs + durationMs) connection.open() }, reconnectMs) },
     }
-    for (let i = 0; i < connections; i++) this.connections.push(new Connection({ host: hostname, port: Number(port) }, events))
+    for (let i = 0; i < connections; i++) this.connections.push(new Connection({ host: hostname, port: Number(port), counts: true }, events))
     this.startMs = performance.now()
     this.nextDueMs = this.startMs
     this.outcomes.measureFrom(this.startMs + warmupMs)

@@ -1,10 +1,11 @@
 /**
  * How long answers stay fresh, and the tags they carry. An answer lives until something it
- * shows has changed; the times only bound what an undeclared change could leave behind.
+ * shows has changed; the times only bound what an undeclared change could leave behind. Readers
+ * who have not signed in, and have written nothing, may see what changes all the time a second late.
  */
 import type { Caller, Freshness } from 'tenfold'
 
-export const shared: Freshness = { freshMs: 60_000, staleMs: 30_000, audience: 'public' }
+export const shared: Freshness = { freshMs: 60_000, staleMs: 30_000, lagMs: 1_000, audience: 'public' }
 export const own: Freshness = { freshMs: 60_000, staleMs: 30_000 }
 
 /** Every list of articles: what is in it, and in which order. What an item shows is tagged by the item. */

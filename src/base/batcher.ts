@@ -1,4 +1,8 @@
-/** Collects what comes while one send is running into the next one. A call resolves when a send that began after it, and holds its items, has succeeded. */
+/**
+ * Collects what comes while one send is running, or has begun less than a gap ago, into the next
+ * one. A call resolves when a send that began after it, and holds its items, has succeeded.
+ */
+import { monotonicMs, sleep } from './time.ts'
 
 export type Send = (items: readonly string[]) => Promise<void>
 
@@ -6,12 +10,17 @@ interface Waiting { readonly items: Set<string>; readonly done: Promise<void>; r
 
 export class Batcher {
   readonly #send: Send
+  readonly #gapMs: number
   #next: Waiting | undefined
   #running: Promise<void> | undefined
 
-  constructor(send: Send) {
+  constructor(send: Send, gapMs = 0) {
     this.#send = send
+    this.#gapMs = gapMs
   }
+
+  /** True when what is added now is sent at once. */
+  get isIdle(): boolean { return this.#running === undefined }
 
   add(items: readonly string[]): Promise<void> {
     if (items.length === 0) return Promise.resolve()
@@ -30,7 +39,10 @@ export class Batcher {
     await Promise.resolve()
     for (let batch = this.#next; batch; batch = this.#next) {
       this.#next = undefined
+      const beganAtMs = monotonicMs()
       await this.#send([...batch.items]).then(batch.resolve, batch.reject)
+      const leftMs = beganAtMs + this.#gapMs - monotonicMs()
+      if (leftMs > 0) await sleep(leftMs)
     }
     this.#running = undefined
   }

@@ -23,7 +23,7 @@ const intents = {
   tenfold_intent_shed_total: { type: 'counter', of: 'intent', labels: intent, help: 'Requests that the limiter refused before their body was read.' },
   tenfold_intent_expired_total: { type: 'counter', of: 'intent', labels: intent, help: 'Requests that did not end before their deadline.' },
   tenfold_intent_retries_total: { type: 'counter', of: 'intent', labels: intent, help: 'Further tries that the runtime made within one request.' },
-  tenfold_intent_cache_requests_total: { type: 'counter', of: 'intent', labels: [...intent, 'result'], help: 'Answers of queries that may be kept: hit, stale (given, and read anew beside it), coalesced (waited for a read under way), miss.' },
+  tenfold_intent_cache_requests_total: { type: 'counter', of: 'intent', labels: [...intent, 'result'], help: 'Answers of queries that may be kept: hit, stale (given, though it lags or is read anew beside it), coalesced (waited for a read under way), miss.' },
   tenfold_intent_statements_total: { type: 'counter', of: 'intent', labels: intent, help: 'Statements that handlers ran on the database.' },
   tenfold_intent_statement_seconds_total: { type: 'counter', of: 'intent', labels: intent, help: 'Time in which statements of handlers ran on the database or waited for a connection.' },
   tenfold_intent_residence_seconds_total: { type: 'counter', of: 'intent', labels: [...intent, 'at'], help: 'Where the time of requests over HTTP went: pool (waiting for a connection), statement, commit, read-models, broadcast (of what is no longer true), cache (waiting for the read of another), own: the rest, on the event loop or with what Tenfold does not see. The parts add up. Absent without traces.' },

@@ -152,7 +152,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   if (shared) closers.add(every(1_000, async () => { await shared.settle() }))
   const invalidation = cache && new Invalidation({ cache, shared, broadcast, log, onForget: () => session.forget() })
   if (invalidation) closers.add(invalidation.listen())
-  const queryCache = cache && invalidation && new QueryCache({ cache, shared, session, invalidation, log, stamps: options.cacheStamps, singleFlight: options.singleFlight })
+  const queryCache = cache && invalidation && new QueryCache({ cache, shared, session, invalidation, log, lags: !engines.cdn, stamps: options.cacheStamps, singleFlight: options.singleFlight })
   const statistics = new Statistics(metrics)
   const tracer = await tracerOf(options)
   closers.add(() => tracer.close())

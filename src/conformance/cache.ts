@@ -86,3 +86,37 @@ export const cacheSuite = suite<CacheSubject>('cache', {
     assert.deepEqual([cache.stats().hits, cache.stats().misses], [1, 1])
   },
 })
+
+/** What a driver within the process must do with what may lag; a shared one forgets it like anything else. */
+export const laggingCacheSuite = suite<CacheSubject>('cache', {
+  'what may lag stays when it is no longer true, marked, until its lag is over': async ({ cache }) => {
+    const may = (key: string, lagMs: number) => cache.set(entry(cache, key, { note: { ...note, tags: ['x'], lag: { untilMs: now() + lagMs, renewAtMs: now() } } }))
+    await Promise.all([may('a', 60_000), may('b', 400), may('c', -1)])
+    assert.equal((await cache.get('a'))!.isOutdated, false)
+    await cache.invalidate(['x'])
+    assert.deepEqual([(await cache.get('a'))?.isOutdated, (await cache.get('b'))?.isOutdated, await cache.get('c')], [true, true, null])
+    await sleep(420)
+    assert.deepEqual([(await cache.get('a'))?.isOutdated, await cache.get('b')], [true, null])
+    await may('a', 60_000)
+    assert.equal((await cache.get('a'))!.isOutdated, false, 'read anew')
+  },
+  'one that was read too early is kept as no longer true, and never in the place of one that is': async ({ cache }) => {
+    const early = (key: string, generation: number) => cache.set(entry(cache, key, { generation, note: { ...note, tags: ['x'], lag: { untilMs: now() + 60_000, renewAtMs: now() } } }))
+    const generation = cache.begin()
+    await cache.invalidate(['x'])
+    assert.equal(await early('a', generation), true)
+    assert.equal((await cache.get('a'))!.isOutdated, true)
+    await cache.set(entry(cache, 'b', { tags: ['x'] }))
+    assert.equal(await early('b', generation), false)
+    assert.equal((await cache.get('b'))!.isOutdated, false)
+    await cache.clear()
+    assert.equal(await early('a', generation), false, 'what was forgotten altogether does not come back')
+  },
+  'it never lives longer than it would have': async ({ cache }) => {
+    await cache.set(entry(cache, 'a', { ttlMs: 300, note: { ...note, tags: ['x'], lag: { untilMs: now() + 60_000, renewAtMs: now() } } }))
+    await cache.invalidate(['x'])
+    assert.equal((await cache.get('a'))!.isOutdated, true)
+    await sleep(320)
+    assert.equal(await cache.get('a'), null)
+  },
+})

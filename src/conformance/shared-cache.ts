@@ -63,6 +63,12 @@ export const sharedCacheSuite = suite<SharedCacheSubject>('cache', {
     await other.clear()
     assert.equal(await valueOf(one, 'c'), null)
   },
+  'what may lag within a process is forgotten like anything else': async ({ one, other }) => {
+    const lag = { untilMs: now() + 60_000, renewAtMs: now() + 60_000 }
+    await one.set({ ...entry(one, 'a'), note: { ...note, tags: ['x'], lag } })
+    await other.invalidate(['x'])
+    assert.equal(await one.get('a'), null)
+  },
   'a set that one began does not bring back what the other invalidated or cleared': async ({ one, other }) => {
     const early = one.begin()
     await other.invalidate(['x'])

@@ -8,7 +8,16 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { ReceivedAnswer } from './received-answer.ts'
 
-export interface ConnectionTarget { readonly host: string; readonly port: number; readonly tls?: boolean }
+export interface ConnectionTarget {
+  readonly host: string
+  readonly port: number
+  readonly tls?: boolean
+  /** Only the status of an answer counts: its head and body are not there. Not with TLS. */
+  readonly counts?: boolean
+}
+
+/** What comes is looked at before anything else is read. */
+const sharedBuffer = Buffer.allocUnsafeSlow(65_536)
 
 export interface ConnectionEvents {
   /** The answer, or null when the connection broke while waiting. */
@@ -35,8 +44,15 @@ export class Connection {
   get isOpen(): boolean { return this.#socket !== null }
 
   open(): void {
-    const { host, port } = this.#target
-    const socket = this.#target.tls ? tls.connect({ host, port, servername: net.isIP(host) ? '' : host, ALPNProtocols: ['http/1.1'] }) : net.connect({ host, port })
+    const { host, port, counts } = this.#target
+    const onread = counts ? {
+      buffer: sharedBuffer,
+      callback: (bytes: number): boolean => {
+        if (this.#socket === socket && this.waiting && this.#answer.count(sharedBuffer.subarray(0, bytes))) this.#done(socket, this.#answer.closes)
+        return true
+      },
+    } : undefined
+    const socket: net.Socket = this.#target.tls ? tls.connect({ host, port, servername: net.isIP(host) ? '' : host, ALPNProtocols: ['http/1.1'] }) : net.connect({ host, port, onread })
     this.#opening = socket
     socket.setNoDelay(true)
     socket.on(this.#target.tls ? 'secureConnect' : 'connect', () => {
@@ -44,7 +60,7 @@ export class Connection {
       this.#socket = socket
       this.#events.ready(this)
     })
-    socket.on('data', chunk => { if (this.#socket === socket) this.#receive(socket, chunk) })
+    if (!counts) socket.on('data', chunk => { if (this.#socket === socket) this.#receive(socket, chunk) })
     socket.on('end', () => { if (this.#socket === socket && this.waiting && this.#answer.finish()) this.#done(socket, true) })
     socket.on('error', () => {})
     socket.on('close', () => this.#closed(socket))

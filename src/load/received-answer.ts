@@ -26,6 +26,21 @@ export class ReceivedAnswer {
     return this.#isChunked && this.#readChunks()
   }
 
+  /**
+   * The same, for who wants to know no more than that: the chunk's memory may be used again
+   * afterwards. Of an answer that says how long it is only its size is kept.
+   */
+  count(chunk: Buffer): boolean {
+    if (this.#wholeSize === null) {
+      const isFirst = this.#size === 0
+      if (this.receive(isFirst ? chunk : Buffer.from(chunk))) return true
+      if (isFirst && this.#wholeSize === null) this.#chunks = this.#chunks.map(one => Buffer.from(one))
+    } else this.#size += chunk.length
+    if (this.#wholeSize === null) return false
+    this.#chunks.length = 0
+    return this.#size >= this.#wholeSize
+  }
+
   /** The connection has ended: true when that is how this answer ends. */
   finish(): boolean { return this.#head !== null && this.#wholeSize === null && !this.#isChunked }
 

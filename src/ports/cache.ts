@@ -10,6 +10,9 @@
  *   must not resurrect the entry: `set` takes the generation `begin` returned.
  * - A driver within the process answers `get` at once instead of with a promise.
  * - The note comes back as it was given: what the reader must know before it may use the value.
+ * - An entry whose note says that it may lag stays, marked as outdated, when one of its tags is
+ *   invalidated before the end of its lag, and until then; also one that is set after an
+ *   invalidation which it began before. It never takes the place of one that is true.
  *
  * A *shared* cache is one that several processes have open, and its engine may be away:
  * - What one opener sets, invalidates or clears holds for all when it resolves. An engine that
@@ -19,9 +22,13 @@
  * - `freshUntilMs` and `expiresAtMs` are told by the reader's clock: how long is left is what travels.
  * - Every call ends within a bounded time, with UNAVAILABLE when the engine does not answer;
  *   one that ended so may have had its effect. `open` does not wait for an engine that is away.
+ * - It carries no lag: what is invalidated is forgotten.
  * - `stats` tells what this opener has asked; what the engine keeps, its measurements tell.
  */
 import type { Position } from './database.ts'
+
+/** For how long a value may be given on that is no longer true, and from when on it is to be read anew. Milliseconds since 1970. */
+export interface Lag { readonly untilMs: number; readonly renewAtMs: number }
 
 export interface CacheNote {
   /** Until then the value is fresh; later it is stale, until the entry expires. Milliseconds since 1970. */
@@ -35,6 +42,8 @@ export interface CacheNote {
   /** True when the value is a refusal, to be answered again as one. */
   readonly refusal: boolean
   readonly tags: readonly string[]
+  /** Without one it is forgotten when a tag of it is invalidated. */
+  readonly lag?: Lag | null
 }
 
 export interface CacheEntry {
@@ -44,6 +53,8 @@ export interface CacheEntry {
   /** When it was stored, milliseconds since 1970. */
   readonly storedAtMs: number
   readonly expiresAtMs: number
+  /** One of its tags has been invalidated: it is only for who may be given what lags. */
+  readonly isOutdated: boolean
 }
 
 export interface CacheSet {
@@ -73,7 +84,7 @@ export interface Cache {
   /** True when the entry was kept. */
   set(entry: CacheSet): Promise<boolean>
   delete(key: string): Promise<void>
-  /** Forgets every entry that carries one of the tags. */
+  /** Forgets every entry that carries one of the tags, but for those that may lag. */
   invalidate(tags: readonly string[]): Promise<void>
   clear(): Promise<void>
   stats(): CacheStats

@@ -31,7 +31,7 @@ export const ghostFreshMs = 10_000
 const overheadBytes = 128
 const keysMax = 8_192
 
-interface Entry { readonly bytes: number; readonly untilMs: number; readonly generation: number; readonly tags: readonly string[] }
+interface Entry { readonly bytes: number; readonly untilMs: number; readonly lagUntilMs: number; readonly generation: number; readonly tags: readonly string[] }
 
 /** One cache that is played: least recently used goes first. */
 class Played {
@@ -83,7 +83,13 @@ class Count {
 }
 
 /** Each question, as the cache would see it. */
-export interface Asked { readonly intent: Query; readonly key: string; readonly hasToken: boolean }
+export interface Asked {
+  readonly intent: Query
+  readonly key: string
+  readonly hasToken: boolean
+  /** Asked by nobody in particular. */
+  readonly mayLag?: boolean
+}
 
 export class GhostCache {
   #caches: readonly Played[] = []
@@ -118,7 +124,7 @@ export class GhostCache {
   }
 
   /** Null where a kept answer would have served in every size, or the key is not looked at. */
-  ask({ intent, key, hasToken }: Asked): Missed | null {
+  ask({ intent, key, hasToken, mayLag = false }: Asked): Missed | null {
     if (hashOf(key) >= this.#rate) return null
     const nowMs = monotonicMs()
     const freshMs = intent.definition.freshness?.freshMs
@@ -133,13 +139,15 @@ export class GhostCache {
     const missed: Played[] = []
     for (const [index, cache] of this.#caches.entries()) {
       const entry = cache.entries.get(key)
-      if (!entry || entry.untilMs <= nowMs || this.#isUntrue(entry)) { missed.push(cache); continue }
+      if (!entry || entry.untilMs <= nowMs || (this.#isUntrue(entry) && (!mayLag || entry.lagUntilMs <= nowMs))) { missed.push(cache); continue }
       cache.touch(key, entry)
       if (counted) (hasToken ? count.perhaps : count.hits)[index]! += weight
     }
     if (missed.length === 0) return null
     const generation = this.#generation
-    return { keep: (bytes, tags) => this.#keep(missed, count, key, { bytes: bytes + key.length + overheadBytes, untilMs: monotonicMs() + count.freshMs, generation, tags }) }
+    // Half of the lag after it was read, an answer that is no longer true is read anew.
+    const lagUntilMs = nowMs + (intent.definition.freshness?.lagMs ?? 0) / 2
+    return { keep: (bytes, tags) => this.#keep(missed, count, key, { bytes: bytes + key.length + overheadBytes, untilMs: monotonicMs() + count.freshMs, lagUntilMs, generation, tags }) }
   }
 
   invalidate(tags: readonly string[]): void {

@@ -4,6 +4,9 @@
  * outbox, where the tags committed with the command, so that a process that dies in between
  * leaves no cache wrong. A cache that may have missed something forgets everything.
  *
+ * What commits soon after another goes with the next broadcast, and is not waited for: each
+ * wakes every process. Sessions do not depend on it, they have their tokens.
+ *
  * A broadcast names the messages of the outbox whose tags it carries. Who has heard it knows
  * that the engine gave it to everybody who listens, and need not say it again: what was read
  * anew meanwhile stays.
@@ -29,6 +32,8 @@ const untoldMark = 'u'
 /** One text for more tags than a few broadcasts carry: everything is forgotten. */
 const everything = '*'
 const textsMax = 8
+/** So long after a broadcast the next one begins at the earliest. */
+const gapMsDefault = 40
 /** How many messages are remembered as heard: more than are committed while one waits in the outbox. */
 const heardMax = 20_000
 
@@ -38,6 +43,8 @@ export interface InvalidationOptions {
   readonly shared?: SharedTier | null
   readonly broadcast: Broadcast
   readonly log: Logger
+  /** 0: every command waits until its tags are with the engine. Default 40. */
+  readonly gapMs?: number
   /** Called before this process forgets something. */
   readonly onForget?: () => void
 }
@@ -48,11 +55,11 @@ export class Invalidation {
   readonly #sender = randomHex(6)
   /** Messages of the outbox, oldest first. */
   readonly #heard = new Set<string>()
-  /** What commits while one broadcast is on its way goes with the next. */
-  readonly #outgoing = new Batcher(words => this.#send(words))
+  readonly #outgoing: Batcher
 
   constructor(options: InvalidationOptions) {
     this.#options = options
+    this.#outgoing = new Batcher(words => this.#send(words), options.gapMs ?? gapMsDefault)
   }
 
   /** Starts to listen; the returned function ends it. */
@@ -83,14 +90,16 @@ export class Invalidation {
   /** False while invalidations may be missed: nothing may be taken from a cache then. */
   get isCoherent(): boolean { return this.#options.broadcast.hearing }
 
-  /** Resolves when this process has forgotten and the engine has the tags for the others. Never rejects: what has committed has committed, and the outbox repeats it. */
+  /** Resolves when this process has forgotten and the engine has the tags for the others, or will have them in a moment. Never rejects: what has committed has committed, and the outbox repeats it. */
   async spread(tags: readonly string[], messageIds: readonly string[]): Promise<void> {
     const { log, onForget } = this.#options
     onForget?.()
     const isTold = await this.#forget(tags)
+    const { isIdle } = this.#outgoing
     // Without the names of the messages, the outbox says it again.
-    await this.#outgoing.add(isTold ? [...tags.map(tag => tagMark + tag), ...messageIds.map(id => messageMark + id)] : tags.map(tag => untoldMark + tag))
+    const sent = this.#outgoing.add(isTold ? [...tags.map(tag => tagMark + tag), ...messageIds.map(id => messageMark + id)] : tags.map(tag => untoldMark + tag))
       .catch((error: unknown) => log.debug({ err: error }, 'tags could not be sent at once; the outbox will'))
+    if (isIdle) await sent
   }
 
   /** The shared one first: else what is taken from it meanwhile would stay here. */

@@ -4,6 +4,8 @@
  * thing as well.
  *
  *   kept and fresh ─▶ given        kept and stale ─▶ given, and one refresh runs
+ *   no longer true, but read less than its lag ago ─▶ given to nobody in particular only; half of
+ *     the lag after it was read it is stale, so that what changes all the time is read rarely
  *   not kept, or older than what the session has seen ─▶ read; those who ask meanwhile wait
  *     for the same read, if it shows what they have seen
  *   Where processes share a second tier (shared-tier.ts), it is looked there first; a session
@@ -19,7 +21,7 @@ import { now } from '../base/time.ts'
 import { missingMsDefault } from '../model/freshness.ts'
 import type { Freshness } from '../model/freshness.ts'
 import type { Projection } from '../model/projection.ts'
-import type { Cache, CacheEntry, CacheNote } from '../ports/cache.ts'
+import type { Cache, CacheEntry, CacheNote, Lag } from '../ports/cache.ts'
 import type { Position } from '../ports/database.ts'
 import type { IntentMeter } from './intent-meter.ts'
 import type { Invalidation } from './invalidation.ts'
@@ -34,6 +36,8 @@ export interface Question {
   readonly freshness: Freshness
   readonly reads: readonly Projection[]
   readonly session: LivingToken | null
+  /** True when it is asked from outside by nobody in particular, who may be given what lags. */
+  readonly mayLag: boolean
   readonly meter: IntentMeter | null
   /** Where it is written down how the cache answered. */
   readonly span: Span
@@ -60,6 +64,8 @@ export interface QueryCacheOptions {
   readonly session: Session
   readonly invalidation: Invalidation
   readonly log: Logger
+  /** False where a CDN stands in front: what it is given it keeps, and so nothing may lag. Default true. */
+  readonly lags?: boolean
   /** False is the negative control of the consistency test: any kept answer is given to anybody. */
   readonly stamps?: boolean
   /** False is the negative control of the flush test: everyone who asks reads. */
@@ -83,11 +89,11 @@ export class QueryCache {
     this.#options = options
   }
 
-  /** The kept answer, when it may be given without asking anybody. */
+  /** The kept answer, when it may be given to nobody in particular and nothing need be done for it. */
   peek(key: string): CacheEntry | null {
     if (!this.#options.invalidation.isCoherent) return null
     const entry = this.#options.cache.get(key)
-    return entry === null || entry instanceof Promise || entry.note.freshUntilMs <= now() ? null : entry
+    return entry === null || entry instanceof Promise || (isDue(entry) && !this.#flights.has(key)) ? null : entry
   }
 
   async answer(question: Question): Promise<Kept> {
@@ -110,11 +116,11 @@ export class QueryCache {
     if (!invalidation.isCoherent) return null
     const found = cache.get(question.key)
     const entry = found instanceof Promise ? await found : found
-    if (!entry || !this.#shows(entry.note, question.session)) return null
-    const isStale = entry.note.freshUntilMs <= now()
+    if (!entry || (entry.isOutdated && !question.mayLag) || !this.#shows(entry.note, question.session)) return null
+    const isStale = isStaleOf(entry)
     question.meter?.cache?.[isStale ? 'stale' : 'hit'].add()
     question.span.cache = isStale ? 'stale' : 'hit'
-    if (isStale && !this.#flights.has(question.key)) {
+    if (isDue(entry) && !this.#flights.has(question.key)) {
       this.#read(question, true).catch((error: unknown) => log.debug({ err: error, key: question.key }, 'a stale answer could not be refreshed'))
     }
     return entry
@@ -149,14 +155,14 @@ export class QueryCache {
     const shared = this.#options.shared!
     const { key, session, span, meter } = question
     if (invalidation.isCoherent) {
-      let generation = cache.begin()
-      const begin = () => { generation = cache.begin() }
+      let [generation, beganAtMs] = [cache.begin(), now()]
+      const begin = () => { [generation, beganAtMs] = [cache.begin(), now()] }
       const found = await shared.find({ key, begin, waits: session === null, suits: note => this.#shows(note, session) })
       if (found) {
         const isStale = found.note.freshUntilMs <= now()
         span.cache = isStale ? 'stale' : 'hit'
         if (!isRefresh) meter?.cache?.[isStale ? 'stale' : 'hit'].add()
-        await cache.set({ key, value: found.value, note: found.note, generation, ttlMs: found.expiresAtMs - now() })
+        await cache.set({ key, value: found.value, note: { ...found.note, lag: this.#lagOf(question, found.note.refusal, beganAtMs) }, generation, ttlMs: found.expiresAtMs - now() })
         return found
       }
     }
@@ -180,7 +186,7 @@ export class QueryCache {
   async #readAndKeep(question: Question, chosen: Reading | Promise<Reading>, known: readonly Position[], isRefresh: boolean, sharedGeneration: number): Promise<Kept> {
     const { cache, shared, invalidation } = this.#options
     const { key, freshness, session } = question
-    const generation = cache.begin()
+    const [generation, beganAtMs] = [cache.begin(), now()]
     const reading = chosen instanceof Promise ? await chosen : chosen
     const positions = chosen === reading ? known : this.#options.session.floor(question.reads, reading.reader)
     const outcome = await question.read(isRefresh, reading).then(output => ({ output }), (error: unknown) => ({ refusal: missing(error) }))
@@ -190,7 +196,7 @@ export class QueryCache {
     const ttlMs = freshMs * (1 - jitter * randomFraction())
     const note: CacheNote = {
       freshUntilMs: now() + ttlMs, positions, readFor: session?.text ?? null, refusal,
-      etag: `"${hash('sha1', value, 'base64url')}"`, tags: question.tags(refusal ? null : outcome.output),
+      etag: `"${hash('sha1', value, 'base64url')}"`, tags: question.tags(refusal ? null : outcome.output), lag: this.#lagOf(question, refusal, beganAtMs),
     }
     // Kept also when nobody was heard meanwhile? No: what was missed would never be forgotten.
     if (invalidation.isCoherent && ttlMs > 0) {
@@ -202,7 +208,18 @@ export class QueryCache {
     if (reading.isOneOfSeveral) this.#readings.set(kept, reading)
     return kept
   }
+
+  /** Counted from when it was known to be true. That there is no such thing never lags. */
+  #lagOf({ freshness: { lagMs = 0 } }: Question, isRefusal: boolean, trueAtMs: number): Lag | null {
+    return lagMs === 0 || isRefusal || this.#options.lags === false ? null : { untilMs: trueAtMs + lagMs, renewAtMs: trueAtMs + lagMs / 2 }
+  }
 }
+
+/** Given on although it is not quite fresh. */
+export const isStaleOf = ({ isOutdated, note }: CacheEntry): boolean => isOutdated || note.freshUntilMs <= now()
+
+/** To be read anew, by the next who asks. */
+const isDue = ({ isOutdated, note }: CacheEntry): boolean => (isOutdated ? note.lag!.renewAtMs : note.freshUntilMs) <= now()
 
 /** Passes NOT_FOUND on as something to remember; everything else is thrown on. */
 function missing(error: unknown): TenfoldError {

@@ -47,7 +47,7 @@ export class QueryRunner {
   /** What is not kept: while somebody wants to know what keeping it would save, its ghost is. */
   async #readSeen(intent: Query, call: Call, input: unknown, user: User, deadline: Deadline, span: Span, reading: Reading): Promise<unknown> {
     const { ghost } = this.#options
-    const missed = ghost?.isOn ? ghost.ask({ intent, key: keyOf(intent, input, user), hasToken: call.metadata.token !== undefined }) : null
+    const missed = ghost?.isOn ? ghost.ask({ intent, key: keyOf(intent, input, user), hasToken: call.metadata.token !== undefined, mayLag: mayLag(call, user) }) : null
     const output = await this.#read(intent, call, input, user, deadline, span, reading)
     missed?.keep(jsonOf(output)?.length ?? 0, tagsOf(intent, input, user, output))
     return output
@@ -59,6 +59,7 @@ export class QueryRunner {
     const span = under.begin('cache', intent.name)
     const kept = await span.around(cache.answer({
       key: keyOf(intent, input, user), freshness: definition.freshness!, reads: definition.reads ?? [], session, span,
+      mayLag: mayLag(call, user),
       meter: this.#options.statistics.meterOf(intent),
       // A read serves all who wait for it: it has the intent's own time, not that of whoever came first.
       reading: () => this.#reading(intent, call, session, true),
@@ -90,6 +91,9 @@ export class QueryRunner {
     return output instanceof JsonText ? this.#samples.check(output, intent) : parseOwn(definition.output, output, intent)
   }
 }
+
+/** Nobody in particular, from outside: neither signed in nor with a token, be its time over or not. */
+const mayLag = ({ metadata }: Call, user: User): boolean => user === null && metadata.token === undefined && metadata.depth === 0
 
 /** The same question has the same key: input as it was parsed, and who asks where that matters. */
 function keyOf(intent: Query, input: unknown, user: User): string {

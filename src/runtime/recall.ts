@@ -10,6 +10,7 @@ import { credentialsOf } from '../model/app.ts'
 import type { Application } from '../model/app.ts'
 import type { HttpAnswer, HttpRequest, RequestHead } from '../ports/ingress.ts'
 import { matches, publicHeaders } from './answer.ts'
+import { isStaleOf } from './query-cache.ts'
 import type { Kept, QueryCache } from './query-cache.ts'
 import { one, requestIdOf, tokenOfCookie } from './request.ts'
 import type { Target } from './target.ts'
@@ -46,7 +47,7 @@ export class RecallMemo {
     const kept = this.#cache.peek(known.key)
     if (!kept || kept.note.refusal) return null
     const answer = { ...this.#headersOf(kept, known.target), 'x-request-id': headers['x-request-id'] === undefined ? randomHex(8) : requestIdOf(headers) }
-    meter?.cache?.hit.add()
+    meter?.cache?.[isStaleOf(kept) ? 'stale' : 'hit'].add()
     meter?.succeeded(startedAtMs)
     const isKnown = matches(headers['if-none-match'], kept.note.etag)
     if (this.#tracer.exports || headers['traceparent'] !== undefined) this.#trace(known.target, address, headers, answer['x-request-id'], isKnown ? 304 : known.target.status)

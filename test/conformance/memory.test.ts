@@ -1,7 +1,7 @@
 /** The drivers in memory against their suites, and drivers with one fault each, which the suites must find. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { cacheSuite } from '../../src/conformance/cache.ts'
+import { cacheSuite, laggingCacheSuite } from '../../src/conformance/cache.ts'
 import { failures, verify } from '../../src/conformance/check.ts'
 import { rateSuite } from '../../src/conformance/rate.ts'
 import { transportSuite } from '../../src/conformance/transport.ts'
@@ -9,7 +9,7 @@ import { openMemoryCache } from '../../src/drivers/memory/cache.ts'
 import { openMemoryRates } from '../../src/drivers/memory/rate.ts'
 import { openSerialisingTransport } from '../../src/drivers/memory/serialising-transport.ts'
 import { openMemoryTransport } from '../../src/drivers/memory/transport.ts'
-import type { Cache } from '../../src/ports/cache.ts'
+import type { Cache, CacheEntry } from '../../src/ports/cache.ts'
 import type { Rates } from '../../src/ports/rate.ts'
 import type { Receiver, Transport } from '../../src/ports/transport.ts'
 
@@ -36,6 +36,7 @@ const rateDriver = (name: string, open: () => { one: Rates; other: Rates }) => (
 for (const one of [
   ...verify(rateSuite, rateDriver('memory', () => { const rates = openMemoryRates(); return { one: rates, other: rates } })),
   ...verify(cacheSuite, cacheDriver('memory')),
+  ...verify(laggingCacheSuite, cacheDriver('memory')),
   ...verify(transportSuite, transportDriver('memory', openMemoryTransport)),
   ...verify(transportSuite, transportDriver('serialising', () => openSerialisingTransport({ retries: 1 }))),
 ]) test(one.name, { skip: one.skip }, one.run)
@@ -48,6 +49,15 @@ test('a cache that keeps what was invalidated while it was read is found', async
     set: one => cache.set({ ...one, generation: cache.begin() }), invalidate: tags => cache.invalidate(tags), clear: () => cache.clear(), stats: () => cache.stats(),
   })
   found(await failures(verify(cacheSuite, cacheDriver('broken', forgetful))), 'a set begun before an invalidation does not bring the old value back')
+})
+
+test('a cache that gives what may lag as if it were true is found', async () => {
+  const forgetful = (cache: Cache): Cache => ({
+    open: () => cache.open(), close: () => cache.close(), begin: () => cache.begin(), delete: key => cache.delete(key), set: one => cache.set(one),
+    get: key => { const entry = cache.get(key) as CacheEntry | null; return entry && { ...entry, isOutdated: false } },
+    invalidate: tags => cache.invalidate(tags), clear: () => cache.clear(), stats: () => cache.stats(),
+  })
+  found(await failures(verify(laggingCacheSuite, cacheDriver('broken', forgetful))), 'what may lag stays when it is no longer true, marked, until its lag is over')
 })
 
 test('a transport that shares objects is found', async () => {

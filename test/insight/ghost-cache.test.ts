@@ -73,3 +73,16 @@ test('off it sees nothing; sessions that may have written something are hits per
   assert.deepEqual([reading!.requests, reading!.keys, reading!.isDeclared, reading!.sizes[0]!.hits], [4, 1, false, [0, 1]])
   assert.equal(ghost.isOn, false)
 })
+
+test('what may lag would be given on for half of its lag, to nobody in particular', () => {
+  const intent = { name: 'shop.list', definition: { freshness: { freshMs, lagMs: 1_000 } } } as unknown as Query
+  const ghost = new GhostCache()
+  ghost.begin(0)
+  ghost.ask({ intent, key: 'a', hasToken: false, mayLag: true })!.keep(100, ['x'])
+  nowMs += 499
+  ghost.invalidate(['x'])
+  assert.equal(ghost.ask({ intent, key: 'a', hasToken: false, mayLag: true }), null)
+  assert.notEqual(ghost.ask({ intent, key: 'a', hasToken: false }), null)
+  nowMs += 1
+  assert.notEqual(ghost.ask({ intent, key: 'a', hasToken: false, mayLag: true }), null)
+})

@@ -96,6 +96,14 @@ test('an answer is whole when its last byte has come, however it is cut', () => 
     const verdicts = places.slice(1).map((to, index) => answer.receive(bytes.subarray(places[index], to)))
     assert.deepEqual(verdicts, verdicts.map((_, index) => index === verdicts.length - 1))
     assert.deepEqual([answer.status, answer.body.toString(), answer.closes], [status, body, status === 204])
+    const counted = new ReceivedAnswer()
+    const used = Buffer.alloc(bytes.length)
+    const same = places.slice(1).map((to, index) => {
+      // The memory of one chunk is that of the next.
+      bytes.copy(used.fill(0), 0, places[index], to)
+      return counted.count(used.subarray(0, to - places[index]!))
+    })
+    assert.deepEqual([same, counted.status, counted.closes], [verdicts, status, status === 204])
   }), { numRuns: 2_000 })
   const untilClose = new ReceivedAnswer()
   assert.equal(untilClose.receive(Buffer.from('HTTP/1.1 200 OK\r\n\r\nab')), false)

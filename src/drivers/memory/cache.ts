@@ -11,6 +11,9 @@ import type { Cache, CacheEntry } from '../../ports/cache.ts'
 const tagsMax = 100_000
 const overheadBytes = 128
 
+/** An entry, as it is changed when a tag of it is invalidated. */
+interface Held extends CacheEntry { isOutdated: boolean; expiresAtMs: number }
+
 export function openMemoryCache(options: { readonly bytesMax: number }): Cache {
   const byTag = new Map<string, Set<string>>()
   const invalidated = new Map<string, number>()
@@ -19,7 +22,7 @@ export function openMemoryCache(options: { readonly bytesMax: number }): Cache {
   let hits = 0
   let misses = 0
   let evictions = 0
-  const entries = new LRUCache<string, CacheEntry>({
+  const entries = new LRUCache<string, Held>({
     maxSize: options.bytesMax,
     sizeCalculation: (entry, key) => entry.value.length + Buffer.byteLength(key) + overheadBytes,
     dispose(entry, key, reason) {
@@ -31,6 +34,19 @@ export function openMemoryCache(options: { readonly bytesMax: number }): Cache {
       }
     },
   })
+
+  function holdsTrue(key: string): boolean {
+    const entry = entries.peek(key)
+    return entry !== undefined && !entry.isOutdated && entry.expiresAtMs > now()
+  }
+  function outdate(key: string): void {
+    const entry = entries.peek(key)!
+    const untilMs = entry.note.lag?.untilMs ?? 0
+    if (untilMs <= now()) return void entries.delete(key)
+    entry.isOutdated = true
+    entry.expiresAtMs = Math.min(entry.expiresAtMs, untilMs)
+  }
+
   return {
     open: async () => {},
     close: async () => { entries.clear() },
@@ -44,11 +60,16 @@ export function openMemoryCache(options: { readonly bytesMax: number }): Cache {
     },
     async set({ key, value, note, ttlMs, generation: begun }) {
       const { tags } = note
+      const isOutdated = tags.some(tag => (invalidated.get(tag) ?? 0) > begun)
+      const lagUntilMs = note.lag?.untilMs ?? 0
+      const isRefused = begun < floor || (isOutdated && lagUntilMs <= now())
+      if (isOutdated && !isRefused && holdsTrue(key)) return false
       entries.delete(key)
-      if (begun < floor || tags.some(tag => (invalidated.get(tag) ?? 0) > begun)) return false
+      if (isRefused) return false
       if (value.length + Buffer.byteLength(key) + overheadBytes > options.bytesMax) return false
+      const expiresAtMs = isOutdated ? Math.min(now() + ttlMs, lagUntilMs) : now() + ttlMs
       // A copy: the caller may go on writing into its buffer.
-      entries.set(key, { key, value: Buffer.from(value), note, storedAtMs: now(), expiresAtMs: now() + ttlMs })
+      entries.set(key, { key, value: Buffer.from(value), note, storedAtMs: now(), expiresAtMs, isOutdated })
       for (const tag of tags) {
         const keys = byTag.get(tag)
         if (keys) keys.add(key)
@@ -62,7 +83,7 @@ export function openMemoryCache(options: { readonly bytesMax: number }): Cache {
       if (invalidated.size + tags.length > tagsMax) { invalidated.clear(); floor = generation }
       for (const tag of tags) {
         invalidated.set(tag, generation)
-        for (const key of [...byTag.get(tag) ?? []]) entries.delete(key)
+        for (const key of [...byTag.get(tag) ?? []]) outdate(key)
       }
     },
     async clear() { floor = ++generation; entries.clear() },

@@ -142,4 +142,4 @@ function noteOf(text: Buffer, freshMs: number): CacheNote {
 }
 
 /** When it was stored is not told: its end is. */
-const entryOf = (key: string, value: Buffer, note: CacheNote, ttlMs: number): CacheEntry => ({ key, value, note, storedAtMs: now(), expiresAtMs: now() + ttlMs })
+const entryOf = (key: string, value: Buffer, note: CacheNote, ttlMs: number): CacheEntry => ({ key, value, note, storedAtMs: now(), expiresAtMs: now() + ttlMs, isOutdated: false })

@@ -6,7 +6,8 @@ export const register = service('register', { migrations: new URL('./migrations/
 
 const Cell = z.object({ name: z.string(), version: z.number() })
 const input = z.object({ name: z.string() })
-const freshness = { freshMs: 60_000, staleMs: 10_000, audience: 'public' } as const
+/** With a lag: those who have no token may be given what sessions must not. */
+const freshness = { freshMs: 60_000, staleMs: 10_000, lagMs: 2_000, audience: 'public' } as const
 
 export const bumped = register.event(Cell)
 
