@@ -56,6 +56,15 @@ export interface Message {
 
 export interface Claim { readonly scope: string; readonly value: string; readonly owner: string }
 
+/** How far a consumer of this database's own log has come with what a transaction does: made by the bus. */
+export interface Advance {
+  readonly consumer: string
+  /** Of whoever delivers now. */
+  readonly epoch: string
+  readonly tx: string
+  readonly seq: string
+}
+
 /** What a first call left behind under its idempotency key. */
 export interface Remembered { readonly fingerprint: string; readonly answer: unknown }
 
@@ -72,6 +81,8 @@ export interface Transaction extends Session {
   remember(scope: string, key: string, remembered: Remembered): Promise<void>
   /** Of these message ids, the ones this consumer has not handled; marks them handled. */
   firstSeen(consumer: string, messages: readonly Pick<Message, 'id' | 'bucket'>[]): Promise<Set<string>>
+  /** Commits how far the consumer is, instead of an inbox; rejects with CONFLICT when another process delivers to it by now. */
+  advance(advance: Advance): Promise<void>
   /** Puts messages into the outbox. */
   append(messages: readonly Message[]): Promise<void>
   /** What follows belongs to this bucket: for deliveries of several keys that commit together. Not in a projection's transaction. */

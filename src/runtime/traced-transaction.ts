@@ -1,6 +1,6 @@
 /** A transaction whose statements, wait for a connection and COMMIT are spans. */
 import { monotonicMs } from '../base/time.ts'
-import type { Claim, Database, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../ports/database.ts'
+import type { Advance, Claim, Database, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../ports/database.ts'
 import type { Span } from './span.ts'
 
 /** One statement as a span of the intent that runs it. */
@@ -63,6 +63,7 @@ class TracedTransaction implements Transaction {
   recall(scope: string, key: string): Promise<Remembered | null> { return this.#span.begin('memory', 'recall').around(this.#inner.recall(scope, key)) }
   remember(scope: string, key: string, remembered: Remembered): Promise<void> { return this.#span.begin('memory', 'remember').around(this.#inner.remember(scope, key, remembered)) }
   firstSeen(consumer: string, messages: readonly Pick<Message, 'id' | 'bucket'>[]): Promise<Set<string>> { return this.#span.begin('inbox', consumer).around(this.#inner.firstSeen(consumer, messages)) }
+  advance(advance: Advance): Promise<void> { return this.#span.begin('inbox', advance.consumer).around(this.#inner.advance(advance)) }
   /** A span of its own is the caller's: the messages carry its id. */
   append(messages: readonly Message[]): Promise<void> { return this.#inner.append(messages) }
 }

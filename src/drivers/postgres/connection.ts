@@ -14,7 +14,7 @@ import { observePools, stateOf } from './pool-metrics.ts'
 import type { PoolState } from './pool-metrics.ts'
 import { PrimaryClient, primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
-import { forgetName, sendAlone } from './statement-batch.ts'
+import { forgetName, sendTogether } from './statement-batch.ts'
 import type { Answer } from './statement-batch.ts'
 
 export interface ConnectionOptions {
@@ -132,9 +132,9 @@ class Readers {
     reader.load++
     try {
       if (!reader.connected) await reader.ready
-      return await runOn(reader.client, statement, sendAlone).catch((error: unknown) => {
+      return await runOn(reader.client, statement, sendTogether).catch((error: unknown) => {
         // A stale statement was refused before it ran, so running it again is safe.
-        if (isTenfoldError(error) && isStaleStatement(error.cause)) return runOn(reader.client, statement, sendAlone)
+        if (isTenfoldError(error) && isStaleStatement(error.cause)) return runOn(reader.client, statement, sendTogether)
         throw error
       })
     } finally {

@@ -7,7 +7,7 @@ import { fault } from '../../base/errors.ts'
 import { bucketOf } from '../../base/id.ts'
 import { limits } from '../../base/limits.ts'
 import { monotonicMs } from '../../base/time.ts'
-import type { Claim, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
+import type { Advance, Claim, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
 import { runOn } from './connection.ts'
 import { positionText, toPosition } from './log-position.ts'
@@ -31,6 +31,7 @@ const firstSeenText = ofRuntime('inbox', `
   INSERT INTO tenfold.inbox (bucket, service, consumer, id)
   SELECT bucket, $2, $3, id FROM unnest($1::smallint[], $4::uuid[]) AS message (bucket, id)
   ON CONFLICT DO NOTHING RETURNING id`)
+const advanceText = ofRuntime('bus', 'UPDATE tenfold.cursor SET tx = $3, seq = $4, updated_at = now() WHERE consumer = $1 AND epoch = $2')
 export const appendText = ofRuntime('outbox', `
   INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at, traceparent, run_at)
   SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[], $8::text[], $9::timestamptz[])`)
@@ -138,6 +139,11 @@ export class PostgresTransaction implements Transaction {
   async firstSeen(consumer: string, messages: readonly Pick<Message, 'id' | 'bucket'>[]): Promise<Set<string>> {
     const { rows } = await this.query<{ id: string }>({ text: firstSeenText, values: [messages.map(one => one.bucket), this.#scope.service, consumer, messages.map(one => one.id)] })
     return new Set(rows.map(row => row.id))
+  }
+
+  async advance({ consumer, epoch, tx, seq }: Advance): Promise<void> {
+    const { affected } = await this.query({ text: advanceText, values: [consumer, epoch, tx, seq] })
+    if (affected === 0) throw fault('CONFLICT', `another process delivers to ${consumer} by now`)
   }
 
   async append(messages: readonly Message[]): Promise<void> {
