@@ -71,6 +71,8 @@ export interface Remembered { readonly fingerprint: string; readonly answer: unk
 export interface Transaction extends Session {
   /** Null only in projections, which span the keys of one shard. */
   readonly bucket: number | null
+  /** A statement that nobody waits for: when it fails, so do those behind it and the transaction. Throws at once when it cannot be sent. */
+  send(statement: Statement): void
   /** Claims a value that is unique within its scope; rejects with CONFLICT (fields[scope]) when another owner has it. */
   claim(claim: Claim): Promise<void>
   /** Gives a claim back; nothing happens when the owner does not hold it. */

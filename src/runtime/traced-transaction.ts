@@ -58,6 +58,13 @@ class TracedTransaction implements Transaction {
   enter(bucket: number): void { this.#inner.enter(bucket) }
   committed(): Promise<Position | null> { return this.#inner.committed() }
   query<Row>(statement: Statement): Promise<Result<Row>> { return tracedStatement(this.#span, this.#intent, statement, this.#inner.query<Row>(statement)) }
+  /** Its time belongs to what it travels with. */
+  send(statement: Statement): void {
+    const span = this.#span.begin('statement', this.#intent)
+    span.text = statement.text
+    span.end()
+    this.#inner.send(statement)
+  }
   claim(claim: Claim): Promise<void> { return this.#span.begin('claim', claim.scope).around(this.#inner.claim(claim)) }
   unclaim(claim: Claim): Promise<void> { return this.#span.begin('claim', claim.scope).around(this.#inner.unclaim(claim)) }
   recall(scope: string, key: string): Promise<Remembered | null> { return this.#span.begin('memory', 'recall').around(this.#inner.recall(scope, key)) }

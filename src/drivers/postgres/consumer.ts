@@ -72,7 +72,7 @@ export class Consumer implements Subscribed {
     this.#options = options
     this.subscription = subscription
     this.#batchMax = subscription.batchMax ?? limits.batchEventsMax
-    this.#pace = new ConsumerPace(this.#stopping.signal, () => this.#waiters.size > 0 || monotonicMs() < this.#awaitedUntilMs, subscription.gatherMs)
+    this.#pace = new ConsumerPace(this.#stopping.signal, () => this.#waiters.size > 0 || monotonicMs() < this.#awaitedUntilMs, subscription.gatherMs, true)
     this.#done = this.#run()
   }
 
@@ -236,8 +236,7 @@ export class Consumer implements Subscribed {
     if (blocked.length > 0) await this.#park(store, blocked, 0, 0, 'an earlier message of the same key failed')
     if (free.length === 0) return false
     const { tx, seq } = entries.at(-1)!
-    const mayAdvance = blocked.length === 0 && !reaches(this.#inboxUntil, entries[0]!)
-    const advance = mayAdvance ? { consumer: this.subscription.consumer, epoch: this.#epoch, tx, seq } : null
+    const advance = blocked.length === 0 && !reaches(this.#inboxUntil, entries[0]!) ? { consumer: this.subscription.consumer, epoch: this.#epoch, tx, seq } : null
     try {
       return await this.subscription.handle(free.map(entry => entry.message), advance) === 'advanced'
     } catch (error) {
@@ -263,7 +262,7 @@ export class Consumer implements Subscribed {
       else {
         await store.park([entry], 1, 0, error)
         await store.failAgain(entry, 1, 0, true, error)
-        this.#countDead()
+        this.#options.metrics?.counter('tenfold_intent_dead_total', this.subscription.consumer).add()
       }
     }
   }
@@ -277,14 +276,12 @@ export class Consumer implements Subscribed {
         const dead = attempts >= this.subscription.attemptsMax
         if (dead) this.#options.log.error({ ...this.#about(entry), event: entry.message.name, attempts, error }, 'a message is a dead letter now')
         await store.failAgain(entry, attempts, backoffMs(this.subscription.backoff, attempts), dead, error)
-        if (dead) this.#countDead()
+        if (dead) this.#options.metrics?.counter('tenfold_intent_dead_total', this.subscription.consumer).add()
       }
     }
     this.#parked = await store.parked()
     this.#reach(this.#place)
   }
-
-  #countDead(): void { this.#options.metrics?.counter('tenfold_intent_dead_total', this.subscription.consumer).add() }
 
   #about({ message: { id, traceparent } }: Entry): Record<string, unknown> {
     return { intent: this.subscription.consumer, message: id, traceId: traceparent && traceIdOf(traceparent) }

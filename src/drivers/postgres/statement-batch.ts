@@ -168,10 +168,10 @@ class StatementBatch extends Query {
 
   get size(): number { return this.#items.length }
 
-  /** Rejects at once, and takes nobody along, when its values cannot be written. */
+  /** Throws at once, and takes nobody along, when its values cannot be written. */
   add(statement: Statement): Promise<Answer> {
+    const values = statement.values.map(value => prepareValue(value))
     return new Promise((resolve, reject) => {
-      const values = statement.values.map(value => prepareValue(value))
       this.#items.push({ text: statement.text, values, prepared: preparedFor(this.#client, statement), rows: [], command: '', resolve, reject })
     })
   }

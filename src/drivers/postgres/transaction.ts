@@ -9,10 +9,10 @@ import { limits } from '../../base/limits.ts'
 import { monotonicMs } from '../../base/time.ts'
 import type { Advance, Claim, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
-import { runOn } from './connection.ts'
+import { answerTo, assertText, runOn } from './connection.ts'
 import { positionText, toPosition } from './log-position.ts'
 import type { PositionRow } from './log-position.ts'
-import { refusalOf } from './refusal.ts'
+import { isConnectionLoss, refusalOf } from './refusal.ts'
 import { gather } from './statement-batch.ts'
 
 export const claimBucket = (scope: string, value: string): number => bucketOf(`${scope}\u0000${value}`)
@@ -66,6 +66,8 @@ export const jobsWord = '$jobs'
 
 export class PostgresTransaction implements Transaction {
   /** Names of what was put into the outbox. */
+  /** Why a statement failed that nobody waited for. */
+  failure: unknown
   readonly appended = new Set<string>()
   readonly #client: pg.ClientBase
   readonly #scope: TransactionScope
@@ -104,9 +106,22 @@ export class PostgresTransaction implements Transaction {
     this.#position.resolve(found && toPosition(found.rows[0]!))
   }
 
-  async query<Row>(statement: Statement): Promise<Result<Row>> {
+  #assertOpen(): void {
     if (this.#ended) throw new Error('a statement came after its transaction had ended: await everything that a handler begins')
     if (monotonicMs() >= this.#scope.deadlineMonotonicMs) throw fault('DEADLINE_EXCEEDED')
+  }
+
+  send(statement: Statement): void {
+    this.#assertOpen()
+    assertText(statement)
+    answerTo(this.#client, statement, gather(this.#client, statement)).catch((error: unknown) => {
+      // What a lost connection means, COMMIT tells.
+      if (!isConnectionLoss(error)) this.failure ??= refusalOf(error)
+    })
+  }
+
+  async query<Row>(statement: Statement): Promise<Result<Row>> {
+    this.#assertOpen()
     try {
       return await runOn(this.#client, statement, gather)
     } catch (error) {
