@@ -49,6 +49,11 @@ export interface QueryContext<Tables = unknown, User extends Caller | null = Cal
 
 interface WritingContext {
   /**
+   * SQL outside the transaction, before it or beside it: what has committed, nothing of what this
+   * transaction does. A command that reads so and then only writes is one round trip of its transaction.
+   */
+  readonly read: Sql
+  /**
    * SQL whose answer nobody needs. It travels with the next statement, or with COMMIT: that saves
    * a round trip, and its locks are held only so long. When it fails, so does the transaction.
    */

@@ -138,11 +138,16 @@ export function queryContext(surroundings: Surroundings, execution: Execution): 
 
 class WritingContext extends BaseContext {
   readonly write: Write
+  readonly read: Sql
   readonly #work: Work
   readonly #ghost: GhostCache | undefined
 
   constructor(surroundings: Surroundings, execution: Execution, work: Work) {
     super(surroundings, execution, statement => work.run(statement))
+    this.read = sqlOver(statement => {
+      execution.deadline.check()
+      return tracedStatement(execution.span, execution.intent.name, statement, surroundings.database.query(execution.intent.service.name, statement))
+    }, this.statistics)
     this.write = writeOver(statement => work.write(statement), this.statistics)
     this.#ghost = surroundings.ghost
     this.#work = work

@@ -63,8 +63,8 @@ export class UnitOfWork implements Work {
     this.#span = span
   }
 
-  /** True when a transaction has begun. */
-  get begun(): boolean { return this.#opening !== undefined }
+  /** True when there is something to commit. */
+  get isDue(): boolean { return this.#opening !== undefined || this.#writes.length > 0 || this.#pending.length > 0 || this.#tags.size > 0 }
 
   transaction(): Promise<Transaction> {
     return this.#opening ??= new Promise<Transaction>((opened, failed) => {
@@ -99,9 +99,9 @@ export class UnitOfWork implements Work {
     }
   }
 
-  /** Asked for before `finish`: see Transaction.committed. Null where nothing was begun. */
+  /** Asked for before `finish`: see Transaction.committed. Only where something is due. */
   async committed(): Promise<Position | null> {
-    return this.#opening ? (await this.#opening).committed() : null
+    return (await this.transaction()).committed()
   }
 
   async run<Row>(statement: Statement): Promise<Result<Row>> {

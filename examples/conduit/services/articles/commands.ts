@@ -70,7 +70,7 @@ export const publish = articles.command({
       author_id: context.user.id, favorites_count: 0, comment_sequence: 0, created_at: now, updated_at: now,
     }
     // The author as this service remembers them.
-    const [known] = await context.sql<AuthorRow>`SELECT username, bio, image FROM author WHERE bucket = ${context.bucket} AND id = ${row.author_id}`
+    const [known] = await context.read<AuthorRow>`SELECT username, bio, image FROM author WHERE bucket = ${context.bucket} AND id = ${row.author_id}`
     // With COMMIT: all who publish in this bucket wait for the same number.
     context.write`
       WITH counted AS (
