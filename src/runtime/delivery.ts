@@ -1,10 +1,11 @@
 /**
  * Delivers messages to a subscription: those of one batch commit together, and with them how
  * far the consumer is, since a commit and a row of the inbox for each would cost more than
- * what most handlers do. Without an advance, and for handlers that call others, there are a few
- * transactions at the same time, with the inbox. When one fails all of its transaction are
- * rolled back, and the bus brings them one by one.
+ * what most handlers do. Without an advance, and for handlers that are slow or call others,
+ * there are a few transactions at the same time, with the inbox. When one fails all of its
+ * transaction are rolled back, and the bus brings them one by one.
  */
+import { isTenfoldError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { Subscription } from '../model/event.ts'
 import type { Key } from '../model/intent.ts'
@@ -18,10 +19,15 @@ import { callers, commitTogether, togetherMax } from './shared-transaction.ts'
 const lanesMax = 4
 /** So many messages commit with an advance: their locks are held until the last handler has ended. */
 export const deliveredMax = 128
+/** Subscriptions for which so many were too many. */
+const slow = new WeakSet<Subscription>()
 
 export async function deliver(surroundings: Surroundings, intent: Subscription, batch: readonly Message[], advance?: Advance | null): Promise<'advanced' | void> {
-  if (advance && !callers.has(intent)) {
-    await deliverTogether(surroundings, intent, batch, advance)
+  if (advance && !callers.has(intent) && !slow.has(intent)) {
+    await deliverTogether(surroundings, intent, batch, advance).catch((error: unknown) => {
+      if (isTenfoldError(error) && error.code === 'DEADLINE_EXCEEDED') slow.add(intent)
+      throw error
+    })
     return 'advanced'
   }
   const size = callers.has(intent) ? 1 : togetherMax
