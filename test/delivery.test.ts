@@ -53,7 +53,20 @@ const meeting = alpha.subscribe({
     await context.sql`INSERT INTO item (bucket, id) VALUES (${context.bucket}, ${key})`
   },
 })
-export const app = application('deliveries', { services: { alpha: { alpha, happened, noting, calling, meeting, seen } } })
+/** Notes without waiting; what it reads afterwards must have its note, and what it reads beside its transaction must not. */
+const writing = alpha.subscribe({
+  on: happened,
+  async run(context, { key, payload: { step } }) {
+    const bucket = step === 13 ? context.bucket + 1 : context.bucket
+    context.write`INSERT INTO item (bucket, id, note) VALUES (${bucket}, ${key}, ${`${step} `})
+      ON CONFLICT (bucket, id) DO UPDATE SET note = item.note || excluded.note`
+    if (step % 2 === 1) return
+    const text = async (sql: typeof context.sql) => (await sql<{ note: string }>`SELECT note FROM item WHERE bucket = ${context.bucket} AND id = ${key}`)[0]?.note ?? ''
+    assert.ok((await text(context.sql)).includes(`${step} `), 'its own transaction shows it')
+    assert.ok(!(await text(context.read)).includes(`${step} `), 'nobody else sees it yet')
+  },
+})
+export const app = application('deliveries', { services: { alpha: { alpha, happened, noting, calling, meeting, writing, seen } } })
 
 const messages = (keys: readonly string[], steps: readonly number[]): Message[] => steps.flatMap(step => keys.map(key => (
   { id: newId(bucketOf(key)), kind: 'event', name: happened.name, key, bucket: bucketOf(key), payload: { to: key, step }, atMs: 1_700_000_000_000 })))
@@ -121,4 +134,21 @@ test('deliveries of different buckets run at the same time, over one transaction
   await deliver(options, meeting as unknown as Subscription, messages(['key-a', 'key-b'], [1]))
   assert.deepEqual(Object.keys(await notes()), ['key-a', 'key-b'])
   assert.equal(await transactions(), 1)
+})
+
+test('what a handler writes without waiting is there once and in order, and seen by its next statement', async t => {
+  const { options, notes, transactions } = await surroundings(t)
+  const batch = messages(keys, [1, 2, 3, 4])
+  await deliver(options, writing as unknown as Subscription, batch)
+  await deliver(options, writing as unknown as Subscription, batch.toReversed())
+  assert.deepEqual(await notes(), Object.fromEntries(keys.map(key => [key, '1 2 3 4 '])))
+  assert.ok(await transactions() <= 4, `${await transactions()} transactions for ${batch.length} messages`)
+})
+
+test('what fails without being waited for fails its delivery, with what the database said', async t => {
+  const { options, notes } = await surroundings(t)
+  const batch = [...messages(keys, [1]), ...messages([keys[3]!], [13]), ...messages(keys, [3])]
+  const failed = await bring(options, writing as unknown as Subscription, batch)
+  assert.ok(failed.length === 1 && failed[0]!.includes('this transaction owns bucket'), failed.join())
+  assert.deepEqual(await notes(), Object.fromEntries(keys.map(key => [key, '1 3 '])))
 })

@@ -18,6 +18,36 @@ const refusable = (database: Database): Promise<void> =>
 const insert = (id: string, at: number) => ({ text: 'INSERT INTO item (bucket, id) VALUES ($1, $2)', values: [at, id] })
 
 export const commitChecks: Suite<{ readonly database: Database }>['checks'] = {
+  async 'what is sent without waiting is there, in order'({ database }) {
+    await write(database, async transaction => {
+      transaction.send(insert('a', bucket))
+      transaction.send({ text: `UPDATE item SET note = 'sent' WHERE bucket = $1 AND id = $2`, values: [bucket, 'a'] })
+      const { rows } = await transaction.query<{ note: string }>({ text: 'SELECT note FROM item WHERE bucket = $1 AND id = $2', values: [bucket, 'a'] })
+      assert.equal(rows[0]!.note, 'sent')
+      transaction.send(insert('b', bucket))
+    })
+    assert.equal((await database.query<{ n: number }>('alpha', { text: 'SELECT count(*) AS n FROM item', values: [] })).rows[0]!.n, 2)
+  },
+  async 'what fails without anybody waiting fails the transaction, with its own error'({ database }) {
+    const isDuplicate = (error: unknown) => (error as { code?: string }).code === '23505' || assert.fail(String(error))
+    await write(database, async transaction => { transaction.send(insert('a', bucket)) })
+    await assert.rejects(write(database, async transaction => {
+      transaction.send(insert('b', bucket))
+      transaction.send(insert('a', bucket))
+    }), isDuplicate)
+    await assert.rejects(write(database, async transaction => {
+      transaction.send(insert('a', bucket))
+      await sleep(20)
+    }), isDuplicate)
+    const endless: { self?: unknown } = {}
+    endless.self = endless
+    await assert.rejects(write(database, async transaction => {
+      transaction.send(insert('c', bucket))
+      transaction.send({ text: 'INSERT INTO item (bucket, id, note) VALUES ($1, $2, $3)', values: [bucket, 'd', endless] })
+    }))
+    await assert.rejects(write(database, async transaction => { transaction.send(insert('e', bucket + 1)) }), /this transaction owns bucket/)
+    assert.equal((await database.query<{ n: number }>('alpha', { text: 'SELECT count(*) AS n FROM item', values: [] })).rows[0]!.n, 1)
+  },
   async 'what follows enter belongs to the bucket entered, and only to it'({ database }) {
     await write(database, async transaction => {
       await transaction.query(insert('a', bucket))

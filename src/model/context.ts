@@ -18,6 +18,9 @@ import type { Query } from './query.ts'
  */
 export type Sql = <Row = Record<string, unknown>>(text: TemplateStringsArray, ...values: readonly unknown[]) => Promise<Row[]>
 
+/** The same, for what has no answer. */
+export type Write = (text: TemplateStringsArray, ...values: readonly unknown[]) => void
+
 interface ReadingContext<Tables> {
   /** Kysely over the service's own tables. Keyed tables are limited to the context's bucket. */
   readonly db: Kysely<Tables>
@@ -45,6 +48,16 @@ export interface QueryContext<Tables = unknown, User extends Caller | null = Cal
 }
 
 interface WritingContext {
+  /**
+   * SQL outside the transaction, before it or beside it: what has committed, nothing of what this
+   * transaction does. A command that reads so and then only writes is one round trip of its transaction.
+   */
+  readonly read: Sql
+  /**
+   * SQL whose answer nobody needs. It travels with the next statement, or with COMMIT: that saves
+   * a round trip, and its locks are held only so long. When it fails, so does the transaction.
+   */
+  readonly write: Write
   /** Emits an event with this transaction; its key is the transaction's unless another is given. */
   emit<P>(event: Event<P>, payload: P, options?: { readonly key?: Key }): void
   /** Enqueues a job with this transaction. */

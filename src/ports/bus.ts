@@ -9,10 +9,13 @@
  * - `handle` gets a batch and either resolves (all are done) or rejects (none is): after a
  *   rejection the messages come again, one at a time. One that fails `attemptsMax` times
  *   becomes a dead letter; meanwhile only the messages of its key wait.
- * - Publishing the same id twice delivers it at least once: consumers keep an inbox.
+ * - A driver whose log is the database's own may offer an `advance`: a handler that commits it
+ *   with its effects (Transaction.advance) has them once, without an inbox. Without one, or
+ *   where it is not taken, consumers keep an inbox.
+ * - Publishing the same id twice delivers it at least once.
  * - `stop` waits for the running batch; what was not handled comes again after the next start.
  */
-import type { Message, Position } from './database.ts'
+import type { Advance, Message, Position } from './database.ts'
 
 export interface Subscription {
   /** Consumers with the same name share the work; each message goes to one of them. */
@@ -24,7 +27,10 @@ export interface Subscription {
   readonly backoff: { readonly baseMs: number; readonly capMs: number }
   /** A message may wait so long for others to come along; not while somebody waits for it (caughtUp). Default: a few milliseconds. */
   readonly gatherMs?: number
-  handle(batch: readonly Message[]): Promise<void>
+  /** The most messages of a batch. Default: limits.batchEventsMax. */
+  readonly batchMax?: number
+  /** Resolves with 'advanced' when it has committed the advance with its effects. */
+  handle(batch: readonly Message[], advance?: Advance | null): Promise<'advanced' | void>
 }
 
 export interface Subscribed {

@@ -56,12 +56,23 @@ export interface Message {
 
 export interface Claim { readonly scope: string; readonly value: string; readonly owner: string }
 
+/** How far a consumer of this database's own log has come with what a transaction does: made by the bus. */
+export interface Advance {
+  readonly consumer: string
+  /** Of whoever delivers now. */
+  readonly epoch: string
+  readonly tx: string
+  readonly seq: string
+}
+
 /** What a first call left behind under its idempotency key. */
 export interface Remembered { readonly fingerprint: string; readonly answer: unknown }
 
 export interface Transaction extends Session {
   /** Null only in projections, which span the keys of one shard. */
   readonly bucket: number | null
+  /** A statement that nobody waits for: when it fails, so do those behind it and the transaction. Throws at once when it cannot be sent. */
+  send(statement: Statement): void
   /** Claims a value that is unique within its scope; rejects with CONFLICT (fields[scope]) when another owner has it. */
   claim(claim: Claim): Promise<void>
   /** Gives a claim back; nothing happens when the owner does not hold it. */
@@ -72,6 +83,8 @@ export interface Transaction extends Session {
   remember(scope: string, key: string, remembered: Remembered): Promise<void>
   /** Of these message ids, the ones this consumer has not handled; marks them handled. */
   firstSeen(consumer: string, messages: readonly Pick<Message, 'id' | 'bucket'>[]): Promise<Set<string>>
+  /** Commits how far the consumer is, instead of an inbox; rejects with CONFLICT when another process delivers to it by now. */
+  advance(advance: Advance): Promise<void>
   /** Puts messages into the outbox. */
   append(messages: readonly Message[]): Promise<void>
   /** What follows belongs to this bucket: for deliveries of several keys that commit together. Not in a projection's transaction. */

@@ -71,8 +71,7 @@ export class CommandRunner {
       void work.finish().catch(() => {})
       return { output, kept: null, token }
     }
-    // Should nothing have begun yet, the position is asked for afterwards.
-    const committed = work.begun ? work.committed() : null
+    const committed = work.isDue ? work.committed() : null
     committed?.catch(() => {})
     if (!await work.finish()) return { output, kept: null, token }
     const [newToken] = await Promise.all([span.begin('position', 'log').around(this.#options.session.tokenAfterWrite(token, await committed)), work.spread()])

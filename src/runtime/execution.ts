@@ -8,7 +8,7 @@ import { JsonText, jsonOf, valueOf } from '../base/json-text.ts'
 import { newId } from '../base/id.ts'
 import type { Logger } from '../base/log.ts'
 import { now } from '../base/time.ts'
-import type { CommandContext, HandlerContext, ProjectionContext, QueryContext, Sql } from '../model/context.ts'
+import type { CommandContext, HandlerContext, ProjectionContext, QueryContext, Sql, Write } from '../model/context.ts'
 import type { Declared, Key } from '../model/intent.ts'
 import { routed } from '../model/key.ts'
 import { primaryServer } from '../ports/database.ts'
@@ -18,7 +18,7 @@ import type { Deadline } from './deadline.ts'
 import type { GhostCache } from './ghost-cache.ts'
 import type { Invalidation } from './invalidation.ts'
 import type { Reading } from './session.ts'
-import { kyselyOver, sqlOver } from './sql.ts'
+import { kyselyOver, sqlOver, writeOver } from './sql.ts'
 import type { RunStatement } from './sql.ts'
 import type { Span } from './span.ts'
 import type { RunStatistics, Statistics } from './statistics.ts'
@@ -64,7 +64,7 @@ class BaseContext {
   readonly #run: RunStatement
   readonly #execution: Execution
   readonly #surroundings: Surroundings
-  readonly #statistics: RunStatistics
+  protected readonly statistics: RunStatistics
   readonly #startedAtMs = now()
   #db: Kysely<unknown> | undefined
   #log: Logger | undefined
@@ -77,13 +77,13 @@ class BaseContext {
     this.user = execution.user
     this.bucket = execution.bucket
     this.requestId = execution.metadata.requestId
-    this.#statistics = surroundings.statistics.begin(execution.intent)
-    this.sql = sqlOver(run, this.#statistics)
+    this.statistics = surroundings.statistics.begin(execution.intent)
+    this.sql = sqlOver(run, this.statistics)
     this.claimed = (scope, value) => execution.span.begin('claim', scope).around(execution.reading?.reader.claimed(scope, value) ?? surroundings.database.claimed(execution.intent.service.name, scope, value))
   }
 
   get db(): Kysely<unknown> {
-    return this.#db ??= kyselyOver(this.#run, this.#statistics, this.#execution.bucket, this.#execution.intent.service.options.reference ?? [])
+    return this.#db ??= kyselyOver(this.#run, this.statistics, this.#execution.bucket, this.#execution.intent.service.options.reference ?? [])
   }
 
   get now(): Date { return new Date(this.#startedAtMs) }
@@ -112,7 +112,7 @@ class BaseContext {
       throw new Error('a delivery that calls others has a transaction of its own')
     }
     if (!target.name) throw new Error('the called intent is not exported by a service of this application')
-    this.#statistics.call(target.name)
+    this.statistics.call(target.name)
     if (reading) reading.called = true
     const isCommand = target.kind === 'command'
     const idempotencyKey = isCommand ? `${metadata.idempotencyKey ?? metadata.requestId}/${this.#calls++}` : undefined
@@ -137,11 +137,18 @@ export function queryContext(surroundings: Surroundings, execution: Execution): 
 }
 
 class WritingContext extends BaseContext {
+  readonly write: Write
+  readonly read: Sql
   readonly #work: Work
   readonly #ghost: GhostCache | undefined
 
   constructor(surroundings: Surroundings, execution: Execution, work: Work) {
     super(surroundings, execution, statement => work.run(statement))
+    this.read = sqlOver(statement => {
+      execution.deadline.check()
+      return tracedStatement(execution.span, execution.intent.name, statement, surroundings.database.query(execution.intent.service.name, statement))
+    }, this.statistics)
+    this.write = writeOver(statement => work.write(statement), this.statistics)
     this.#ghost = surroundings.ghost
     this.#work = work
   }

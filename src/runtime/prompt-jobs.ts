@@ -100,7 +100,7 @@ export class PromptJobs {
     span.facts = { from: 'outbox', messages: messages.length, ...messages.length === 1 ? { messageId: messages[0]!.id } : {} }
     const startedAtMs = monotonicMs()
     try {
-      await observed(this.#surroundings, span, async () => commitTogether(this.#surroundings, job, await Promise.all(messages.map(message => dueOf(job, message))), span, this.#limits.deadlineMs))
+      await observed(this.#surroundings, span, async () => commitTogether(this.#surroundings, job, await Promise.all(messages.map(message => dueOf(job, message))), null, span, this.#limits.deadlineMs))
       return true
     } catch (error) {
       this.#shortRuns.set(job, monotonicMs() - startedAtMs < this.#limits.deadlineMs ? 0 : -lateRuns)

@@ -1,6 +1,6 @@
 /**
  * One transaction of several deliveries, or jobs, of one intent. Each runs under its own key,
- * with the inbox in the same transaction, so that its effect is there once (I3). Those of one
+ * with the inbox in the same transaction, or how far the consumer is, so that its effect is there once (I3). Those of one
  * bucket or one key run in their order; others at the same time, over one connection: the
  * database lets each write to its own bucket only, so none meets what another has changed.
  *
@@ -9,7 +9,7 @@
  */
 import { randomHex } from '../base/random.ts'
 import type { Declared, RoutedKey } from '../model/intent.ts'
-import type { Message } from '../ports/database.ts'
+import type { Advance, Message } from '../ports/database.ts'
 import { Deadline } from './deadline.ts'
 import { writingContext } from './execution.ts'
 import type { Execution, Surroundings } from './execution.ts'
@@ -30,7 +30,7 @@ export interface Due {
 
 type Runnable = Declared & { readonly definition: { run(context: never, input: never): Promise<void> } }
 
-export async function commitTogether(surroundings: Surroundings, intent: Runnable, dues: readonly Due[], span: Span, timeoutMs: number): Promise<void> {
+export async function commitTogether(surroundings: Surroundings, intent: Runnable, dues: readonly Due[], advance: Advance | null, span: Span, timeoutMs: number): Promise<void> {
   const { target } = dues[0]!
   const deadline = new Deadline(timeoutMs)
   const scope = { service: intent.service.name, bucket: target.bucket, deadlineMonotonicMs: deadline.atMonotonicMs }
@@ -46,10 +46,16 @@ export async function commitTogether(surroundings: Surroundings, intent: Runnabl
     if (together?.called) throw new Error(`${intent.name} calls other intents`)
   }
   try {
-    const fresh = await (await work.transaction()).firstSeen(intent.name, dues.map(({ message: { id }, target: { bucket } }) => ({ id, bucket })))
-    await deadline.race(allOf(apart(dues.filter(({ message }) => fresh.has(message.id))), runOne))
+    const transaction = await work.transaction()
+    // It travels with the first statements of the handlers, and is awaited behind them.
+    const advanced = advance ? transaction.advance(advance) : null
+    advanced?.catch(() => {})
+    const fresh = advance ? null : await transaction.firstSeen(intent.name, dues.map(({ message: { id }, target: { bucket } }) => ({ id, bucket })))
+    const due = fresh ? dues.filter(({ message }) => fresh.has(message.id)) : dues
+    await deadline.race(allOf(apart(due), runOne))
+    await advanced
     await work.finish()
-    meter?.messages?.add(fresh.size)
+    meter?.messages?.add(due.length)
     await work.spread()
   } catch (error) {
     await work.abandon(error)

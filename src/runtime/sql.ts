@@ -6,7 +6,7 @@
 import { Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely'
 import type { CompiledQuery, DatabaseConnection, Dialect, KyselyPlugin, QueryResult } from 'kysely'
 import { fault } from '../base/errors.ts'
-import type { Sql } from '../model/context.ts'
+import type { Sql, Write } from '../model/context.ts'
 import type { Result, Statement } from '../ports/database.ts'
 import { bucketPlugin } from './bucket-plugin.ts'
 import type { RunStatistics } from './statistics.ts'
@@ -19,6 +19,9 @@ export function sqlOver(run: RunStatement, statistics: RunStatistics): Sql {
     return rows
   }
 }
+
+export const writeOver = (write: (statement: Statement) => void, statistics: RunStatistics): Write =>
+  (strings, ...values) => write({ text: statistics.template(strings), values })
 
 const adapter = new PostgresAdapter()
 const compiler = new PostgresQueryCompiler()

@@ -32,6 +32,8 @@ export interface WorkSurroundings {
 export interface Work {
   transaction(): Promise<Transaction>
   run<Row>(statement: Statement): Promise<Result<Row>>
+  /** It goes with the next statement of the same bucket, or with COMMIT. */
+  write(statement: Statement): void
   emit(event: Event, payload: unknown, key?: Key): void
   enqueue(job: Job, input: unknown, afterMs: number | undefined): void
   invalidate(tags: readonly string[]): void
@@ -46,6 +48,7 @@ export class UnitOfWork implements Work {
   readonly #origin: Origin
   readonly #span: Span
   readonly #pending: ((traceparent: string) => Promise<Message>)[] = []
+  readonly #writes: { readonly bucket: number; readonly statement: Statement }[] = []
   readonly #tags = new Set<string>()
   /** The message that carries the tags. */
   #invalidated: Message | undefined
@@ -60,8 +63,8 @@ export class UnitOfWork implements Work {
     this.#span = span
   }
 
-  /** True when a transaction has begun. */
-  get begun(): boolean { return this.#opening !== undefined }
+  /** True when there is something to commit. */
+  get isDue(): boolean { return this.#opening !== undefined || this.#writes.length > 0 || this.#pending.length > 0 || this.#tags.size > 0 }
 
   transaction(): Promise<Transaction> {
     return this.#opening ??= new Promise<Transaction>((opened, failed) => {
@@ -85,22 +88,39 @@ export class UnitOfWork implements Work {
       run: async statement => {
         const transaction = await this.transaction()
         // Nothing comes between entering the bucket and sending the statement.
+        this.#sendWrites(transaction, origin.bucket)
         transaction.enter(origin.bucket)
         return transaction.query(statement)
       },
+      write: statement => { this.#writes.push({ bucket: origin.bucket, statement }) },
       emit: (event, payload, key) => this.#emit(origin, event, payload, key),
       enqueue: (job, input, afterMs) => this.#enqueue(origin, job, input, afterMs),
       invalidate: tags => this.invalidate(tags),
     }
   }
 
-  /** Asked for before `finish`: see Transaction.committed. Null where nothing was begun. */
+  /** Asked for before `finish`: see Transaction.committed. Only where something is due. */
   async committed(): Promise<Position | null> {
-    return this.#opening ? (await this.#opening).committed() : null
+    return (await this.transaction()).committed()
   }
 
   async run<Row>(statement: Statement): Promise<Result<Row>> {
-    return (await this.transaction()).query<Row>(statement)
+    const transaction = await this.transaction()
+    if (this.#writes.length > 0) this.#sendWrites(transaction, this.#scope.bucket)
+    return transaction.query<Row>(statement)
+  }
+
+  write(statement: Statement): void { this.#writes.push({ bucket: this.#scope.bucket, statement }) }
+
+  /** Those of this bucket; of all, bucket by bucket, without one. */
+  #sendWrites(transaction: Transaction, bucket?: number): void {
+    const due = this.#writes.filter(one => bucket === undefined || one.bucket === bucket)
+    const later = this.#writes.filter(one => !due.includes(one))
+    this.#writes.splice(0, Infinity, ...later)
+    for (const { bucket, statement } of due.sort((one, other) => one.bucket - other.bucket)) {
+      transaction.enter(bucket)
+      transaction.send(statement)
+    }
   }
 
   emit(event: Event, payload: unknown, key?: Key): void { this.#emit(this.#origin, event, payload, key) }
@@ -137,6 +157,7 @@ export class UnitOfWork implements Work {
 
   /** Appends the messages and commits; true when something was committed. */
   async finish(): Promise<boolean> {
+    if (this.#writes.length > 0) this.#sendWrites(await this.transaction())
     if (this.#pending.length > 0 || this.#tags.size > 0) {
       const span = this.#span.begin('append', this.#scope.service)
       const messages = await Promise.all(this.#pending.map(make => make(span.traceparent)))

@@ -5,13 +5,14 @@ import { failures, verify } from '../../src/conformance/check.ts'
 import { databaseSuite } from '../../src/conformance/database.ts'
 import { leaseSuite } from '../../src/conformance/lease.ts'
 import { databaseDriver, leaseDriver } from '../support/postgres-drivers.ts'
-import { acknowledgesBeforeCommit, forgetsBucket, forgetsInbox, frozenPosition, neverEnters, neverRefuses, outlivesTransactions, tellsTooEarly } from './broken/database.ts'
+import { acknowledgesBeforeCommit, forgetsBucket, forgetsFailures, forgetsInbox, frozenPosition, neverEnters, neverRefuses, outlivesTransactions, tellsTooEarly } from './broken/database.ts'
 import { believesAnyToken, grantsTwice, noticesNoLoss } from './broken/lease.ts'
 
 const databases = [
   [acknowledgesBeforeCommit, 'a failure that the work swallowed still rejects'],
   [forgetsBucket, 'a row of another bucket is refused on insert, update and delete'],
   [forgetsInbox, 'an inbox passes each message once per consumer'],
+  [forgetsFailures, 'what fails without anybody waiting fails the transaction, with its own error'],
   [frozenPosition, 'a position covers what was acknowledged and grows'],
   [neverEnters, 'what follows enter belongs to the bucket entered, and only to it'],
   [neverRefuses, 'while connections are short, who may be refused is refused soon; the others wait and get theirs'],

@@ -99,6 +99,18 @@ test('a process opens no more connections than it is told', async () => {
   await few.close()
 })
 
+test('single statements that travel together share no failure, and none has its effect twice', async () => {
+  await using one = await fresh()
+  await one.database.migrate(databaseSchemas)
+  const add = (id: string) => ({ text: 'INSERT INTO item (bucket, id, amount) VALUES (1, $1, 1) ON CONFLICT (bucket, id) DO UPDATE SET amount = item.amount + 1', values: [id] })
+  const failing = { text: 'SELECT 1 / $1::int', values: [0] }
+  for (let round = 1; round <= 3; round++) {
+    const results = await Promise.allSettled(Array.from({ length: 40 }, (_, index) => one.database.query('alpha', index % 10 === 4 ? failing : add(`item-${index}`))))
+    assert.deepEqual(results.flatMap(({ status }, index) => status === 'rejected' ? [index] : []), [4, 14, 24, 34])
+  }
+  assert.deepEqual(await one.scratch.sql('SELECT amount, count(*)::int AS n FROM alpha.item GROUP BY amount'), [{ amount: 3, n: 36 }])
+})
+
 test('a role that was lost is made again', async () => {
   await using one = await fresh()
   await one.database.migrate(databaseSchemas)

@@ -15,7 +15,7 @@ import { observePools, stateOf } from './pool-metrics.ts'
 import type { PoolState } from './pool-metrics.ts'
 import { PrimaryClient, primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
-import { forgetName, sendAlone } from './statement-batch.ts'
+import { forgetName, sendTogether } from './statement-batch.ts'
 import type { Answer } from './statement-batch.ts'
 
 export interface ConnectionOptions {
@@ -64,17 +64,24 @@ type Send = (client: pg.ClientBase, statement: Statement) => Promise<Answer>
 
 /** Runs a statement on a connection, prepared under a name unless it says that its text is one of many. */
 export async function runOn(client: pg.ClientBase, statement: Statement, send: Send): Promise<Answer> {
-  const { text } = statement
+  assertText(statement)
+  return answerTo(client, statement, send(client, statement))
+}
+
+export function assertText({ text }: Statement): void {
   // A NUL would end the text early on the wire and desynchronise the protocol.
   if (text.includes('\0')) throw fault('INVALID_INPUT', 'an SQL text contains the character U+0000')
+}
+
+export async function answerTo(client: pg.ClientBase, statement: Statement, answer: Promise<Answer>): Promise<Answer> {
   try {
-    return await send(client, statement)
+    return await answer
   } catch (error) {
     // Made where the answer was read, it would not tell who had asked.
     if (error instanceof pg.DatabaseError) Error.captureStackTrace(error)
     if (statement.prepare === false || !isStaleStatement(error)) throw error
     // It stays stale for the life of the connection.
-    forgetName(client, text)
+    forgetName(client, statement.text)
     throw fault('UNAVAILABLE', 'the tables of a prepared statement have changed', { cause: error })
   }
 }
@@ -133,9 +140,9 @@ class Readers {
     reader.load++
     try {
       if (!reader.connected) await reader.ready
-      return await runOn(reader.client, statement, sendAlone).catch((error: unknown) => {
+      return await runOn(reader.client, statement, sendTogether).catch((error: unknown) => {
         // A stale statement was refused before it ran, so running it again is safe.
-        if (isTenfoldError(error) && isStaleStatement(error.cause)) return runOn(reader.client, statement, sendAlone)
+        if (isTenfoldError(error) && isStaleStatement(error.cause)) return runOn(reader.client, statement, sendTogether)
         throw error
       })
     } finally {

@@ -1,13 +1,17 @@
 /**
  * When a consumer looks again. A commit wakes it, and then it lets more of them gather, so
  * that batches form: a little after a quiet time, longer while there is more than one in each
- * batch. A reader that waits for it cuts that short.
+ * batch, and longer still while batches stay large. A reader that waits for it cuts that short.
  */
 import { after } from '../../base/time.ts'
 
 const gatherMsDefault = 5
 /** What a batch costs beside its messages is shared by those of so long a time. */
 const restMs = 50
+/** Between large batches. */
+const restMsMax = 200
+/** A batch of so many is large. */
+const largeMessages = 16
 const horizonPollMsMax = 25
 /** While a running transaction holds the horizon back; doubled each time, unless a reader waits. */
 const horizonPollMs = 3
@@ -17,15 +21,19 @@ export class ConsumerPace {
   readonly #gatherMs: number
   readonly #isAwaited: () => boolean
   #woken = false
+  readonly #restMsMax: number
+  /** Doubled after each large batch. */
+  #restMs = restMs
   /** How often in a row the horizon was found held back. */
   #held = 0
   #wake: (() => void) | undefined
   #hurry: (() => void) | undefined
 
-  constructor(stopping: AbortSignal, isAwaited: () => boolean, gatherMs = gatherMsDefault) {
+  constructor(stopping: AbortSignal, isAwaited: () => boolean, gatherMs = gatherMsDefault, mayGrow = false) {
     this.#stopping = stopping
     this.#isAwaited = isAwaited
     this.#gatherMs = gatherMs
+    this.#restMsMax = mayGrow ? restMsMax : restMs
   }
 
   /** Called before each look: what wakes it from now on may have been missed by it. */
@@ -60,7 +68,8 @@ export class ConsumerPace {
 
   async restAfter(messages: number): Promise<void> {
     this.#held = 0
-    await this.#rest(messages > 1 ? Math.max(this.#gatherMs, restMs) : this.#gatherMs)
+    this.#restMs = messages < largeMessages ? restMs : Math.min(this.#restMsMax, this.#restMs * 2)
+    await this.#rest(messages > 1 ? Math.max(this.#gatherMs, this.#restMs) : this.#gatherMs)
   }
 
   awaitHorizon(): Promise<void> {

@@ -6,7 +6,6 @@
  * commit before it has ended: tx < pg_snapshot_xmin(pg_current_snapshot()).
  */
 import pg from 'pg'
-import { limits } from '../../base/limits.ts'
 import type { DeadLetter, Depth } from '../../ports/bus.ts'
 import type { Message, Position } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
@@ -35,6 +34,32 @@ export interface Progress {
   readonly parkedLsn: bigint | null
 }
 
+export interface Beginning {
+  readonly epoch: string
+  readonly place: OutboxPlace
+  /** Messages up to here may have been handled before, with the inbox as their memory. */
+  readonly newest: OutboxPlace
+}
+
+/** What a leader knows of the messages that are parked: whose keys wait, and whom they hold back. */
+export class Parked {
+  readonly keys: Set<string>
+  #lsn: bigint | null
+
+  constructor(keys = new Set<string>(), lsn: bigint | null = null) {
+    this.keys = keys
+    this.#lsn = lsn
+  }
+
+  add({ lsn, message }: Entry): void {
+    this.keys.add(message.key)
+    if (this.#lsn === null || lsn < this.#lsn) this.#lsn = lsn
+  }
+
+  /** True when whoever holds this position may have seen one of them. */
+  holdsBack(lsn: bigint): boolean { return this.#lsn !== null && this.#lsn < lsn }
+}
+
 interface Row {
   readonly tx: string; readonly seq: string; readonly lsn: string; readonly bucket: number; readonly id: string; readonly kind: 'event' | 'job'
   readonly name: string; readonly key: string; readonly payload: unknown; readonly at_ms: number
@@ -48,12 +73,12 @@ const ownOf = (names: readonly string[] | null): Own =>
   names === null ? { what: 'jobs', where: `kind = 'job'`, values: [] } : { what: 'events', where: `kind = 'event' AND name = ANY ($3)`, values: [names] }
 
 // ORDER BY names the table: a bare tx would be the text of the output, and 1000 come before 999.
-const pollText = (where: string) => ofRuntime('outbox', `
+const pollText = (where: string, rowsMax: number) => ofRuntime('outbox', `
   SELECT tx::text, seq::text, lsn::text, bucket, id, kind, name, key, payload, traceparent,
     extract(epoch FROM at)::float8 * 1000 AS at_ms, extract(epoch FROM run_at)::float8 * 1000 AS run_at_ms
   FROM tenfold.outbox
   WHERE (tx, seq) > ($1::xid8, $2::bigint) AND tx < pg_snapshot_xmin(pg_current_snapshot()) AND ${where}
-  ORDER BY outbox.tx, outbox.seq LIMIT ${limits.batchEventsMax}`)
+  ORDER BY outbox.tx, outbox.seq LIMIT ${rowsMax}`)
 const headText = (where: string) => ofRuntime('outbox', `
   SELECT (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, seq DESC LIMIT 1) AS readable,
     (SELECT tx::text || ' ' || seq::text FROM tenfold.outbox
@@ -90,20 +115,32 @@ export class ConsumerStore {
     this.consumer = consumer
   }
 
-  /** Writes down which names the consumer reads, and tells where it stopped. */
-  async begin(names: readonly string[] | null): Promise<OutboxPlace> {
-    const { rows } = await this.#client.query<OutboxPlace>(ofRuntime('bus', `INSERT INTO tenfold.cursor (consumer, names) VALUES ($1, $2)
-      ON CONFLICT (consumer) DO UPDATE SET names = excluded.names RETURNING tx::text, seq::text`), [this.consumer, names])
-    return rows[0]!
+  /**
+   * Writes down which names the consumer reads, and tells where it stopped. A new epoch begins:
+   * it waits for a transaction that moves the cursor, and no other of before will.
+   */
+  async begin(names: readonly string[] | null): Promise<Beginning> {
+    const { rows } = await this.#client.query<OutboxPlace & { epoch: string }>(ofRuntime('bus', `INSERT INTO tenfold.cursor (consumer, names) VALUES ($1, $2)
+      ON CONFLICT (consumer) DO UPDATE SET names = excluded.names, epoch = cursor.epoch + 1 RETURNING tx::text, seq::text, epoch::text`), [this.consumer, names])
+    // Taken afterwards: whatever an earlier leader was given is committed, and known here.
+    const { rows: [newest] } = await this.#client.query<OutboxPlace>(ofRuntime('bus', 'SELECT tx::text, seq::text FROM tenfold.outbox ORDER BY outbox.tx DESC, seq DESC LIMIT 1'))
+    const { epoch, ...place } = rows[0]!
+    return { epoch, place, newest: newest ?? place }
+  }
+
+  /** One process delivers to a consumer: true when it is this one, as long as the connection lasts. */
+  async lock(): Promise<boolean> {
+    const { rows } = await this.#client.query<{ held: boolean }>(`SELECT pg_try_advisory_lock(hashtextextended('tenfold consumer ' || $1, 0)) AS held`, [this.consumer])
+    return rows[0]!.held
   }
 
   async saveCursor({ tx, seq }: OutboxPlace): Promise<void> {
     await this.#client.query({ name: 'bus_save_cursor', text: ofRuntime('bus', 'UPDATE tenfold.cursor SET tx = $2, seq = $3, updated_at = now() WHERE consumer = $1'), values: [this.consumer, tx, seq] })
   }
 
-  async poll(after: OutboxPlace, names: readonly string[] | null): Promise<Entry[]> {
+  async poll(after: OutboxPlace, names: readonly string[] | null, rowsMax: number): Promise<Entry[]> {
     const { what, where, values } = ownOf(names)
-    const { rows } = await this.#client.query<Row>({ name: `bus_poll_${what}`, text: pollText(where), values: [after.tx, after.seq, ...values] })
+    const { rows } = await this.#client.query<Row>({ name: `bus_poll_${what}_${rowsMax}`, text: pollText(where, rowsMax), values: [after.tx, after.seq, ...values] })
     return rows.map(toEntry)
   }
 
@@ -134,13 +171,13 @@ export class ConsumerStore {
     })
   }
 
-  /** What waits for another try: its keys, and the least LSN. */
-  async parked(): Promise<{ keys: Set<string>; lsn: bigint | null }> {
+  /** What waits for another try. */
+  async parked(): Promise<Parked> {
     const { rows } = await this.#client.query<{ key: string; lsn: string }>({
       name: 'bus_parked', text: ofRuntime('bus', 'SELECT key, min(lsn)::text AS lsn FROM tenfold.parked WHERE consumer = $1 AND dead_at IS NULL GROUP BY key'), values: [this.consumer],
     })
     const least = rows.reduce<bigint | null>((lsn, row) => lsn === null || parseLsn(row.lsn) < lsn ? parseLsn(row.lsn) : lsn, null)
-    return { keys: new Set(rows.map(row => row.key)), lsn: least }
+    return new Parked(new Set(rows.map(row => row.key)), least)
   }
 
   /** The oldest parked message of each key whose time has come. */

@@ -3,6 +3,7 @@
  *
  *   connect ─▶ lock (one process per consumer) ─▶ look ahead ─▶ poll ─▶ handle ─▶ save cursor ─▶ look …
  *                                                  └ nothing: wait for a wake-up or pollMs
+ *   the cursor commits with the effects of the batch where the handler takes the advance along
  *   a batch fails: its messages one by one; one that fails is parked with the later ones of
  *   its key and tried again after a backoff; at attemptsMax it is a dead letter.
  *   the connection ends: all of it again after a backoff
@@ -12,7 +13,6 @@
  * that a token before the position may have seen. (Not a token at the position itself: a
  * commit may be on disk a moment before others can see it.)
  */
-import type pg from 'pg'
 import { backoffMs } from '../../base/backoff.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
@@ -22,7 +22,7 @@ import { traceIdOf } from '../../base/traceparent.ts'
 import type { Subscribed, Subscription } from '../../ports/bus.ts'
 import type { Position } from '../../ports/database.ts'
 import { ConsumerPace } from './consumer-pace.ts'
-import { ConsumerStore } from './consumer-store.ts'
+import { ConsumerStore, Parked } from './consumer-store.ts'
 import type { Entry } from './consumer-store.ts'
 import { firstPlace, reaches } from './log-position.ts'
 import type { OutboxPlace } from './log-position.ts'
@@ -45,7 +45,6 @@ const freshMs = 1_000
 /** Who waits longer says so again. */
 export const hurryMs = 100
 const reconnect = { baseMs: 50, capMs: 1_000 }
-const lockText = `SELECT pg_try_advisory_lock(hashtextextended('tenfold consumer ' || $1, 0)) AS held`
 
 export class Consumer implements Subscribed {
   readonly #options: ConsumerOptions
@@ -53,8 +52,11 @@ export class Consumer implements Subscribed {
   readonly #stopping = new AbortController()
   readonly #done: Promise<void>
   #place = firstPlace
+  #epoch = ''
+  /** Up to here the inbox alone knows what has been handled. */
+  #inboxUntil = firstPlace
   #saved = { place: firstPlace, atMs: 0 }
-  #parked: { keys: Set<string>; lsn: bigint | null } = { keys: new Set(), lsn: null }
+  #parked = new Parked()
   #shown: { position: Position; atMs: number } | undefined
   #reload = false
   /** The LSN that a reader asked for in vain: the next look should go beyond it. */
@@ -64,11 +66,13 @@ export class Consumer implements Subscribed {
   /** A reader of another process may wait until then. */
   #awaitedUntilMs = -Infinity
   readonly #pace: ConsumerPace
+  readonly #batchMax: number
 
   constructor(options: ConsumerOptions, subscription: Subscription) {
     this.#options = options
     this.subscription = subscription
-    this.#pace = new ConsumerPace(this.#stopping.signal, () => this.#waiters.size > 0 || monotonicMs() < this.#awaitedUntilMs, subscription.gatherMs)
+    this.#batchMax = subscription.batchMax ?? limits.batchEventsMax
+    this.#pace = new ConsumerPace(this.#stopping.signal, () => this.#waiters.size > 0 || monotonicMs() < this.#awaitedUntilMs, subscription.gatherMs, true)
     this.#done = this.#run()
   }
 
@@ -101,7 +105,7 @@ export class Consumer implements Subscribed {
   shows({ timeline, lsn }: Position): boolean {
     const shown = this.#shown
     return this.#leading && shown !== undefined && monotonicMs() - shown.atMs < freshMs
-      && shown.position.timeline === timeline && lsn < shown.position.lsn && !this.#holdsBack(lsn)
+      && shown.position.timeline === timeline && lsn < shown.position.lsn && !this.#parked.holdsBack(lsn)
   }
 
   /** Looks again soon, so that the next reader with this position need not ask the database. */
@@ -112,7 +116,7 @@ export class Consumer implements Subscribed {
 
   /** Resolves with true when the place is reached and nothing is parked that was written before the LSN, with false after timeoutMs. */
   reached(target: OutboxPlace, lsn: bigint, timeoutMs: number): Promise<boolean> {
-    if (reaches(this.#place, target) && !this.#holdsBack(lsn)) return Promise.resolve(true)
+    if (reaches(this.#place, target) && !this.#parked.holdsBack(lsn)) return Promise.resolve(true)
     return new Promise(resolve => {
       const cancel = after(timeoutMs, () => waiter.resolve(false))
       const waiter: Waiter = { target, lsn, resolve: reached => { cancel(); this.#waiters.delete(waiter); resolve(reached) } }
@@ -121,8 +125,6 @@ export class Consumer implements Subscribed {
       this.#pace.hurry()
     })
   }
-
-  #holdsBack(lsn: bigint): boolean { return this.#parked.lsn !== null && this.#parked.lsn < lsn }
 
   async stop(): Promise<void> {
     this.#stopping.abort()
@@ -136,9 +138,10 @@ export class Consumer implements Subscribed {
       client.on('error', () => {})
       try {
         await client.connect()
-        if (!await this.#lock(client)) return
+        const store = new ConsumerStore(client, this.subscription.consumer)
+        if (!await this.#lock(store)) return
         attempt = 1
-        await this.#consume(new ConsumerStore(client, this.subscription.consumer))
+        await this.#consume(store)
       } catch (error) {
         if (!this.#stopping.signal.aborted) this.#options.log.debug({ err: error, consumer: this.subscription.consumer }, 'a consumer lost its connection')
       } finally {
@@ -150,21 +153,17 @@ export class Consumer implements Subscribed {
   }
 
   /** False when it is to stop before it leads. */
-  async #lock(client: pg.Client): Promise<boolean> {
+  async #lock(store: ConsumerStore): Promise<boolean> {
     while (!this.#stopping.signal.aborted) {
-      const { rows } = await client.query<{ held: boolean }>(lockText, [this.subscription.consumer])
-      if (rows[0]!.held) return true
+      if (await store.lock()) return true
       await sleep(this.#options.pollMs, this.#stopping.signal)
     }
     return false
   }
 
   async #consume(store: ConsumerStore): Promise<void> {
-    const place = await store.begin(this.names)
-    this.#saved = { place, atMs: monotonicMs() }
     this.#shown = undefined
-    this.#parked = await store.parked()
-    this.#advance(place)
+    await this.#begin(store)
     this.#leading = true
     while (!this.#stopping.signal.aborted) {
       this.#pace.look()
@@ -176,22 +175,32 @@ export class Consumer implements Subscribed {
     }
   }
 
+  async #begin(store: ConsumerStore): Promise<void> {
+    const { epoch, place, newest } = await store.begin(this.names)
+    this.#epoch = epoch
+    this.#inboxUntil = newest
+    this.#saved = { place, atMs: monotonicMs() }
+    this.#parked = await store.parked()
+    this.#reach(place)
+  }
+
   /** Looks ahead and handles what may be read; waits when there is nothing. */
   async #step(store: ConsumerStore): Promise<void> {
     const { position, readable, own } = await store.head(this.#place, this.names)
     const lookedAtMs = monotonicMs()
     if (own) {
-      const entries = await store.poll(this.#place, this.names)
+      const entries = await store.poll(this.#place, this.names, this.#batchMax)
       // It is committed, and a running transaction still holds the horizon back.
       if (entries.length === 0) return this.#pace.awaitHorizon()
-      await this.#handle(store, entries)
-      await this.#save(store, entries.at(-1)!)
+      const last = entries.at(-1)!
+      if (await this.#handle(store, entries)) this.#moved(last)
+      else await this.#save(store, last)
       if (reaches(this.#place, own)) this.#shown = { position, atMs: lookedAtMs }
-      if (entries.length < limits.batchEventsMax) await this.#pace.restAfter(entries.length)
+      if (entries.length < this.#batchMax) await this.#pace.restAfter(entries.length)
       return
     }
     this.#shown = { position, atMs: lookedAtMs }
-    if (readable && !reaches(this.#place, readable)) this.#advance(readable)
+    if (readable && !reaches(this.#place, readable)) this.#reach(readable)
     const stepped = !reaches(this.#saved.place, this.#place) && lookedAtMs - this.#saved.atMs > stepSaveMs
     // On a quiet engine the log stands still just at the position asked for; a commit moves it.
     const still = this.#asked >= position.lsn
@@ -202,33 +211,41 @@ export class Consumer implements Subscribed {
 
   async #save(store: ConsumerStore, place: OutboxPlace): Promise<void> {
     await store.saveCursor(place)
-    this.#saved = { place, atMs: monotonicMs() }
-    this.#advance(place)
+    this.#moved(place)
   }
 
-  #advance({ tx, seq }: OutboxPlace): void {
+  #moved(place: OutboxPlace): void {
+    this.#saved = { place, atMs: monotonicMs() }
+    this.#reach(place)
+  }
+
+  #reach({ tx, seq }: OutboxPlace): void {
     this.#place = { tx, seq }
-    for (const waiter of this.#waiters) if (reaches(this.#place, waiter.target) && !this.#holdsBack(waiter.lsn)) waiter.resolve(true)
+    for (const waiter of this.#waiters) if (reaches(this.#place, waiter.target) && !this.#parked.holdsBack(waiter.lsn)) waiter.resolve(true)
   }
 
   async #park(store: ConsumerStore, entries: readonly Entry[], attempts: number, delayMs: number, error: string): Promise<void> {
     await store.park(entries, attempts, delayMs, error)
-    for (const { lsn, message } of entries) {
-      this.#parked.keys.add(message.key)
-      if (this.#parked.lsn === null || lsn < this.#parked.lsn) this.#parked.lsn = lsn
-    }
+    for (const entry of entries) this.#parked.add(entry)
   }
 
-  async #handle(store: ConsumerStore, entries: readonly Entry[]): Promise<void> {
+  /** True when the cursor has moved with the effects. */
+  async #handle(store: ConsumerStore, entries: readonly Entry[]): Promise<boolean> {
     const blocked = entries.filter(entry => this.#parked.keys.has(entry.message.key))
     const free = blocked.length === 0 ? entries : entries.filter(entry => !this.#parked.keys.has(entry.message.key))
     if (blocked.length > 0) await this.#park(store, blocked, 0, 0, 'an earlier message of the same key failed')
-    if (free.length === 0) return
+    if (free.length === 0) return false
+    const { tx, seq } = entries.at(-1)!
+    const advance = blocked.length === 0 && !reaches(this.#inboxUntil, entries[0]!) ? { consumer: this.subscription.consumer, epoch: this.#epoch, tx, seq } : null
     try {
-      await this.subscription.handle(free.map(entry => entry.message))
+      return await this.subscription.handle(free.map(entry => entry.message), advance) === 'advanced'
     } catch (error) {
       this.#options.log.debug({ err: error, consumer: this.subscription.consumer, messages: free.length }, 'a batch failed; its messages one by one')
+      // It may have committed, and its answer be lost; and must not any more.
+      if (advance) await this.#begin(store)
+      if (advance && reaches(this.#place, advance)) return true
       await this.#handleSingly(store, free)
+      return false
     }
   }
 
@@ -263,7 +280,7 @@ export class Consumer implements Subscribed {
       }
     }
     this.#parked = await store.parked()
-    this.#advance(this.#place)
+    this.#reach(this.#place)
   }
 
   #about({ message: { id, traceparent } }: Entry): Record<string, unknown> {

@@ -181,7 +181,7 @@ class Driver implements PostgresDatabase {
       flush(client)
       const lost = await client.query('ROLLBACK').then(() => undefined, (failure: Error) => failure)
       broken ??= lost
-      throw error
+      throw transaction.failure ?? error
     } finally {
       client.off('error', onError)
       writers.release(client, broken)

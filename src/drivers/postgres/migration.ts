@@ -43,7 +43,7 @@ async function runtimeMigrations(): Promise<Migration[]> {
 
 function digestOf(connections: Connections, schemas: readonly ServiceSchema[]): string {
   // To be raised when what a role is set to changes, so that known databases get it, too.
-  const hash = createHash('sha256').update('roles 2')
+  const hash = createHash('sha256').update('roles 3')
   for (const { service, migrations, reference } of schemas) {
     hash.update(JSON.stringify([service, reference, connections.roleOf(service), connections.passwordOf(service), migrations.map(one => one.checksum)]))
   }
@@ -152,6 +152,8 @@ async function prepareService(client: pg.PoolClient, connections: Connections, s
     `GRANT INSERT (bucket, id, kind, name, key, payload, at, traceparent, run_at) ON tenfold.outbox TO ${quote(role)}`,
     `GRANT SELECT, INSERT ON tenfold.inbox, tenfold.idempotency TO ${quote(role)}`,
     `GRANT SELECT, INSERT, DELETE ON tenfold.claim TO ${quote(role)}`,
+    // Its own consumers' cursors, which move in the transactions of the effects.
+    `GRANT SELECT (consumer, epoch), UPDATE (tx, seq, updated_at) ON tenfold.cursor TO ${quote(role)}`,
     ...tables.filter(table => table.keyed).flatMap(table => triggersFor(`${quote(schema.service)}.${quote(table.table)}`)),
   ]
   await client.query(statements.join(';\n'))
@@ -171,6 +173,7 @@ async function addPolicies(client: pg.PoolClient, role: string, service: string)
   const policies = [
     ['claim', 'ALL', own], ['inbox', 'ALL', own], ['idempotency', 'ALL', own],
     // An event is its own service's fact; a job of another service is asked for by its intent.
+    ['cursor', 'ALL', `USING (starts_with(consumer, ${name} || '.'))`],
     ['outbox', 'INSERT', `WITH CHECK (kind = 'job' OR starts_with(name, ${name} || '.'))`],
   ] as const
   for (const [table, command, condition] of policies) {

@@ -13,7 +13,7 @@ import type pg from 'pg'
 import { backoffMs } from '../../base/backoff.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
-import { monotonicMs, sleep } from '../../base/time.ts'
+import { sleep } from '../../base/time.ts'
 import type { Subscribed } from '../../ports/bus.ts'
 import type { Carrier, OutboxEntry, OutboxPlace } from '../../ports/outbox.ts'
 import { ofRuntime } from './attribution.ts'
@@ -110,13 +110,12 @@ export class OutboxRelay implements Subscribed {
     await this.#save(client, place)
     while (!signal.aborted) {
       this.#pace.look()
-      const lookedAtMs = monotonicMs()
       const entries = await poll(client, place)
       if (entries.length > 0) {
         await this.#carrier.carry(entries, signal)
         place = entries.at(-1)!
         await this.#save(client, place)
-        if (entries.length < limits.batchEventsMax) await this.#pace.restAfter(lookedAtMs)
+        if (entries.length < limits.batchEventsMax) await this.#pace.restAfter(entries.length)
         continue
       }
       const { rows } = await client.query<{ held_back: boolean }>({ name: 'relay_held_back', text: heldBackText, values: [place.tx, place.seq] })

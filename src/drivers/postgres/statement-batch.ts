@@ -3,8 +3,9 @@
  * them in one write, and is told once where a turn of the event loop made it many. Each is
  * prepared when it is first sent, and described only then: what its columns are stays known.
  *
- * One that fails takes those behind it along. That is for the statements of a transaction, in
- * which nothing goes on behind a failure anyway; others travel each in a batch of its own.
+ * One that fails takes those behind it along. In a transaction nothing goes on behind a failure
+ * anyway. Others are one transaction to the server as long as they travel together, so that
+ * nothing of any of them stays: those taken along are sent again, each alone.
  *
  * pg pipelines its own Query only, so this is one. It speaks through the messages of pg's
  * connection and gets its answers through the calls that pg makes on a query.
@@ -62,6 +63,11 @@ interface Memory {
 
 const memories = new WeakMap<pg.ClientBase, Memory>()
 const gathering = new WeakMap<pg.ClientBase, StatementBatch>()
+const travelling = new WeakMap<pg.ClientBase, StatementBatch>()
+/** So many single statements travel together: the answer of the first waits for that of the last. */
+const togetherMax = 8
+/** What a statement that another has taken along is rejected with. */
+const takenAlong = Symbol('taken along')
 
 /** Sends it with what else this turn of the event loop says on this connection, in a transaction. */
 export function gather(client: pg.ClientBase, statement: Statement): Promise<Answer> {
@@ -81,8 +87,33 @@ export function flush(client: pg.ClientBase): void {
   client.query(batch as unknown as pg.Submittable)
 }
 
+/** Sends it with the other single statements of this turn; when one of them fails, the others are run once more. */
+export async function sendTogether(client: pg.ClientBase, statement: Statement): Promise<Answer> {
+  let batch = travelling.get(client)
+  if (!batch) {
+    travelling.set(client, batch = new StatementBatch(client, true))
+    setImmediate(() => depart(client, batch!))
+  }
+  const answer = batch.add(statement)
+  if (batch.size === togetherMax) depart(client, batch)
+  try {
+    return await answer
+  } catch (error) {
+    if (error !== takenAlong) throw error
+    return sendAlone(client, statement)
+  }
+}
+
+function depart(client: pg.ClientBase, batch: StatementBatch): void {
+  if (travelling.get(client) !== batch) return
+  travelling.delete(client)
+  if (batch.size === 0) return
+  gatherWrites(client)
+  client.query(batch as unknown as pg.Submittable)
+}
+
 /** Sends it alone, so that it fails alone. */
-export function sendAlone(client: pg.ClientBase, statement: Statement): Promise<Answer> {
+function sendAlone(client: pg.ClientBase, statement: Statement): Promise<Answer> {
   gatherWrites(client)
   const batch = new StatementBatch(client)
   const answer = batch.add(statement)
@@ -124,17 +155,23 @@ class StatementBatch extends Query {
   /** The one that is being answered. */
   #at = 0
   #isOver = false
-  #misread: { readonly error: unknown } | undefined
+  /** Why the rows of a statement could not be read, by its index. */
+  readonly #misread = new Map<number, unknown>()
+  /** One that fails alone is rejected with its error. */
+  readonly #isApart: boolean
 
-  constructor(client: pg.ClientBase) {
+  constructor(client: pg.ClientBase, isApart = false) {
     super({})
     this.#client = client as pg.Client
+    this.#isApart = isApart
   }
 
-  /** Rejects at once, and takes nobody along, when its values cannot be written. */
+  get size(): number { return this.#items.length }
+
+  /** Throws at once, and takes nobody along, when its values cannot be written. */
   add(statement: Statement): Promise<Answer> {
+    const values = statement.values.map(value => prepareValue(value))
     return new Promise((resolve, reject) => {
-      const values = statement.values.map(value => prepareValue(value))
       this.#items.push({ text: statement.text, values, prepared: preparedFor(this.#client, statement), rows: [], command: '', resolve, reject })
     })
   }
@@ -172,7 +209,7 @@ class StatementBatch extends Query {
         row[name] = text === null ? null : parse(text)
       }
       rows.push(row)
-    } catch (error) { this.#misread ??= { error } }
+    } catch (error) { if (!this.#misread.has(this.#at)) this.#misread.set(this.#at, error) }
   }
 
   handleCommandComplete({ text }: { readonly text: string }): void {
@@ -191,15 +228,20 @@ class StatementBatch extends Query {
   }
 
   handleReadyForQuery(): void {
-    if (this.#misread) this.#settle(0, this.#misread.error)
-    else this.#settle(this.#items.length, undefined)
+    const [misread] = this.#misread
+    if (misread && !this.#isApart) return this.#settle(0, misread[1])
+    // All of them stay: to be sent again would be to run twice.
+    for (const [index, error] of this.#misread) this.#items[index]!.reject(error)
+    this.#settle(this.#items.length, undefined)
   }
 
   #settle(failedAt: number, error: unknown): void {
     this.#isOver = true
+    const isWhole = failedAt === this.#items.length
     this.#items.forEach((item, index) => {
-      if (index < failedAt) return item.resolve(answerOf(item))
-      item.reject(error)
+      if (this.#isApart && !isWhole) item.reject(index === failedAt ? error : takenAlong)
+      else if (index < failedAt) item.resolve(answerOf(item))
+      else item.reject(error)
     })
   }
 

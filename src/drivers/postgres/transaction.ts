@@ -7,12 +7,12 @@ import { fault } from '../../base/errors.ts'
 import { bucketOf } from '../../base/id.ts'
 import { limits } from '../../base/limits.ts'
 import { monotonicMs } from '../../base/time.ts'
-import type { Claim, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
+import type { Advance, Claim, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
-import { runOn } from './connection.ts'
+import { answerTo, assertText, runOn } from './connection.ts'
 import { positionText, toPosition } from './log-position.ts'
 import type { PositionRow } from './log-position.ts'
-import { refusalOf } from './refusal.ts'
+import { isConnectionLoss, refusalOf } from './refusal.ts'
 import { gather } from './statement-batch.ts'
 
 export const claimBucket = (scope: string, value: string): number => bucketOf(`${scope}\u0000${value}`)
@@ -31,6 +31,7 @@ const firstSeenText = ofRuntime('inbox', `
   INSERT INTO tenfold.inbox (bucket, service, consumer, id)
   SELECT bucket, $2, $3, id FROM unnest($1::smallint[], $4::uuid[]) AS message (bucket, id)
   ON CONFLICT DO NOTHING RETURNING id`)
+const advanceText = ofRuntime('bus', 'UPDATE tenfold.cursor SET tx = $3, seq = $4, updated_at = now() WHERE consumer = $1 AND epoch = $2')
 export const appendText = ofRuntime('outbox', `
   INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at, traceparent, run_at)
   SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[], $8::text[], $9::timestamptz[])`)
@@ -65,6 +66,8 @@ export const jobsWord = '$jobs'
 
 export class PostgresTransaction implements Transaction {
   /** Names of what was put into the outbox. */
+  /** Why a statement failed that nobody waited for. */
+  failure: unknown
   readonly appended = new Set<string>()
   readonly #client: pg.ClientBase
   readonly #scope: TransactionScope
@@ -103,9 +106,22 @@ export class PostgresTransaction implements Transaction {
     this.#position.resolve(found && toPosition(found.rows[0]!))
   }
 
-  async query<Row>(statement: Statement): Promise<Result<Row>> {
+  #assertOpen(): void {
     if (this.#ended) throw new Error('a statement came after its transaction had ended: await everything that a handler begins')
     if (monotonicMs() >= this.#scope.deadlineMonotonicMs) throw fault('DEADLINE_EXCEEDED')
+  }
+
+  send(statement: Statement): void {
+    this.#assertOpen()
+    assertText(statement)
+    answerTo(this.#client, statement, gather(this.#client, statement)).catch((error: unknown) => {
+      // What a lost connection means, COMMIT tells.
+      if (!isConnectionLoss(error)) this.failure ??= refusalOf(error)
+    })
+  }
+
+  async query<Row>(statement: Statement): Promise<Result<Row>> {
+    this.#assertOpen()
     try {
       return await runOn(this.#client, statement, gather)
     } catch (error) {
@@ -138,6 +154,11 @@ export class PostgresTransaction implements Transaction {
   async firstSeen(consumer: string, messages: readonly Pick<Message, 'id' | 'bucket'>[]): Promise<Set<string>> {
     const { rows } = await this.query<{ id: string }>({ text: firstSeenText, values: [messages.map(one => one.bucket), this.#scope.service, consumer, messages.map(one => one.id)] })
     return new Set(rows.map(row => row.id))
+  }
+
+  async advance({ consumer, epoch, tx, seq }: Advance): Promise<void> {
+    const { affected } = await this.query({ text: advanceText, values: [consumer, epoch, tx, seq] })
+    if (affected === 0) throw fault('CONFLICT', `another process delivers to ${consumer} by now`)
   }
 
   async append(messages: readonly Message[]): Promise<void> {

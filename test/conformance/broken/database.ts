@@ -72,3 +72,11 @@ export const outlivesTransactions = (database: Database): Database => over(datab
     })).transaction(scope, work).finally(() => { hasEnded = true })
   },
 })
+
+/** Lets also those move a consumer on who no longer lead it. */
+export const ignoresEpoch = (database: Database): Database => changed(database, () => ({ advance: async () => {} }))
+
+/** Forgets what became of a statement that nobody waits for: each goes a way of its own. */
+export const forgetsFailures = (database: Database): Database => over(database, {
+  transaction: (scope, work) => changed(database, () => ({ send: statement => { database.query(scope.service, statement).catch(() => {}) } })).transaction(scope, work),
+})

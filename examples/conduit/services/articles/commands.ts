@@ -69,16 +69,16 @@ export const publish = articles.command({
       id: context.newId(), slug: slugOf(title, newHandle(context.bucket)), title, description, body, tags: tagList,
       author_id: context.user.id, favorites_count: 0, comment_sequence: 0, created_at: now, updated_at: now,
     }
-    // One statement: the author as this service remembers them, and the writes beside that.
-    const [known] = await context.sql<AuthorRow>`
+    // The author as this service remembers them.
+    const [known] = await context.read<AuthorRow>`SELECT username, bio, image FROM author WHERE bucket = ${context.bucket} AND id = ${row.author_id}`
+    // With COMMIT: all who publish in this bucket wait for the same number.
+    context.write`
       WITH counted AS (
         INSERT INTO shelf (bucket, articles) VALUES (${context.bucket}, 1)
         ON CONFLICT (bucket) DO UPDATE SET articles = shelf.articles + 1
-      ), written AS (
-        INSERT INTO article (bucket, id, slug, title, description, body, tags, author_id, created_at, updated_at)
-        VALUES (${context.bucket}, ${row.id}, ${row.slug}, ${title}, ${description}, ${body}, ${tagList}, ${row.author_id}, ${now}, ${now})
       )
-      SELECT username, bio, image FROM author WHERE bucket = ${context.bucket} AND id = ${row.author_id}`
+      INSERT INTO article (bucket, id, slug, title, description, body, tags, author_id, created_at, updated_at)
+      VALUES (${context.bucket}, ${row.id}, ${row.slug}, ${title}, ${description}, ${body}, ${tagList}, ${row.author_id}, ${now}, ${now})`
     context.emit(published, { id: row.id, author: row.author_id, tags: tagList, slug: row.slug, createdAt: now.toISOString() })
     return answer(context, row, known ?? await newcomer(context), false)
   },
@@ -123,8 +123,8 @@ export const remove = articles.command({
     const { id, author_id, tags } = await own(context, slug)
     await context.db.deleteFrom('comment').where('article_id', '=', id).execute()
     await context.db.deleteFrom('favorite').where('article_id', '=', id).execute()
-    await context.sql`UPDATE shelf SET articles = articles - 1 WHERE bucket = ${context.bucket}`
-    await context.db.deleteFrom('article').where('id', '=', id).execute()
+    context.write`DELETE FROM article WHERE bucket = ${context.bucket} AND id = ${id}`
+    context.write`UPDATE shelf SET articles = articles - 1 WHERE bucket = ${context.bucket}`
     context.emit(removed, { id, author: author_id, tags }, { key: keyOfId(author_id) })
     return undefined
   },

@@ -37,7 +37,7 @@ export const list = articles.query({
     const page = await pageOf(context, filter, limit, offset)
     // Beyond the last page there is no row to tell the total.
     const { total } = page.ids.length > 0 || offset === 0 ? page : await pageOf(context, filter, 1, 0)
-    return new JsonText(`{"articles":${await summaries(context, page.ids, viewer, false)},"articlesCount":${total}}`)
+    return new JsonText(`{"articles":${await summaries(context, page.ids, viewer)},"articlesCount":${total}}`)
   },
 })
 
@@ -62,18 +62,34 @@ async function newest({ sql }: Reading, viewer: string | null, limit: number, of
 }
 
 /** Articles by id, newest first, as the text of a list. */
-async function summaries({ sql }: Reading, ids: readonly string[], viewer: string | null, followsAll: boolean): Promise<string> {
+async function summaries({ sql }: Reading, ids: readonly string[], viewer: string | null): Promise<string> {
   const [found] = await sql<Text>`
     SELECT concat('[', string_agg(row_to_json(item)::text, ','), ']') AS text FROM (
       SELECT a.slug, a.title, a.description, a.tags AS "tagList",
         to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
         f.user_id IS NOT NULL AS favorited,
         a.favorites_count AS "favoritesCount",
-        (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image, ${followsAll} OR o.follower_id IS NOT NULL AS following) author) AS author
+        (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image, o.follower_id IS NOT NULL AS following) author) AS author
       FROM (SELECT * FROM article WHERE id = ANY (${ids}::uuid[])) a
       LEFT JOIN LATERAL (SELECT username, bio, image FROM author WHERE bucket = a.bucket AND id = a.author_id LIMIT 1) w ON true
       LEFT JOIN LATERAL (SELECT user_id FROM favorite WHERE bucket = a.bucket AND article_id = a.id AND user_id = ${viewer} LIMIT 1) f ON true
       LEFT JOIN LATERAL (SELECT follower_id FROM follower WHERE bucket = a.bucket AND author_id = a.author_id AND follower_id = ${viewer} LIMIT 1) o ON true
+      ORDER BY a.created_at DESC, a.id DESC) item`
+  return found!.text
+}
+
+/** The same of authors whom the viewer follows, which their feed knows. */
+async function followedSummaries({ sql }: Reading, ids: readonly string[], viewer: string): Promise<string> {
+  const [found] = await sql<Text>`
+    SELECT concat('[', string_agg(row_to_json(item)::text, ','), ']') AS text FROM (
+      SELECT a.slug, a.title, a.description, a.tags AS "tagList",
+        to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
+        f.user_id IS NOT NULL AS favorited,
+        a.favorites_count AS "favoritesCount",
+        (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image, true AS following) author) AS author
+      FROM (SELECT * FROM article WHERE id = ANY (${ids}::uuid[])) a
+      LEFT JOIN LATERAL (SELECT username, bio, image FROM author WHERE bucket = a.bucket AND id = a.author_id LIMIT 1) w ON true
+      LEFT JOIN LATERAL (SELECT user_id FROM favorite WHERE bucket = a.bucket AND article_id = a.id AND user_id = ${viewer} LIMIT 1) f ON true
       ORDER BY a.created_at DESC, a.id DESC) item`
   return found!.text
 }
@@ -113,13 +129,20 @@ export const one = articles.query({
   output: z.object({ article: Article }),
   key: ({ slug }) => keyOfHandle(slug),
   async run(context, { slug }) {
-    const viewer = context.user?.id ?? null
-    const [found] = await context.sql<Text>`
+    const viewer = context.user?.id
+    // To nobody nothing is a favorite, and nobody is followed.
+    const [found] = viewer === undefined ? await context.sql<Text>`
       SELECT concat('{"article":', row_to_json(item), '}') AS text FROM (
         SELECT a.slug, a.title, a.description, a.body, a.tags AS "tagList",
           to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
-          f.user_id IS NOT NULL AS favorited,
-          a.favorites_count AS "favoritesCount",
+          false AS favorited, a.favorites_count AS "favoritesCount",
+          (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image, false AS following) author) AS author
+        FROM article a LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
+        WHERE a.bucket = ${context.bucket} AND a.slug = ${slug}) item` : await context.sql<Text>`
+      SELECT concat('{"article":', row_to_json(item), '}') AS text FROM (
+        SELECT a.slug, a.title, a.description, a.body, a.tags AS "tagList",
+          to_char(a.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt", to_char(a.updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt",
+          f.user_id IS NOT NULL AS favorited, a.favorites_count AS "favoritesCount",
           (SELECT author FROM (SELECT coalesce(w.username, '') AS username, w.bio, w.image, o.follower_id IS NOT NULL AS following) author) AS author
         FROM article a LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
         LEFT JOIN favorite f ON f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${viewer}
@@ -135,7 +158,7 @@ export const followedOnes = articles.query({
   scatter: true, reads: [authors],
   input: z.object({ ids: z.array(z.string()), viewer: z.string() }),
   output: z.array(Summary),
-  run: async (context, { ids, viewer }) => new JsonText(await summaries(context, ids, viewer, true)),
+  run: async (context, { ids, viewer }) => new JsonText(await followedSummaries(context, ids, viewer)),
 })
 
 export const tags = articles.query({

@@ -1,4 +1,4 @@
-/** Read models of following and of what was published. */
+/** Read models of following and of what was published. Both lie with the author, so that a feed joins them on any shard. */
 import { keyOfId } from 'tenfold'
 import { articleLists, followerTag } from '../../freshness.ts'
 import { published, removed } from '../articles/events.ts'
@@ -14,11 +14,11 @@ export const following = feed.projection({
     const gone = pairs.filter(event => event.name === unfollowed.name).map(event => event.payload)
     const made = pairs.filter(event => event.name === followed.name).map(event => event.payload)
     if (gone.length > 0) await context.sql`
-      DELETE FROM following f USING unnest(${gone.map(one => one.follower)}::uuid[], ${gone.map(one => one.followee)}::uuid[]) AS gone (follower, followee)
-      WHERE f.follower_id = gone.follower AND f.followee_id = gone.followee`
+      DELETE FROM following f USING unnest(${gone.map(one => context.bucketOf(keyOfId(one.followee)))}::smallint[], ${gone.map(one => one.follower)}::uuid[], ${gone.map(one => one.followee)}::uuid[]) AS gone (bucket, follower, followee)
+      WHERE f.bucket = gone.bucket AND f.follower_id = gone.follower AND f.followee_id = gone.followee`
     if (made.length > 0) await context.sql`
       INSERT INTO following (bucket, follower_id, followee_id)
-      SELECT * FROM unnest(${made.map(one => context.bucketOf(keyOfId(one.follower)))}::smallint[], ${made.map(one => one.follower)}::uuid[], ${made.map(one => one.followee)}::uuid[])
+      SELECT * FROM unnest(${made.map(one => context.bucketOf(keyOfId(one.followee)))}::smallint[], ${made.map(one => one.follower)}::uuid[], ${made.map(one => one.followee)}::uuid[])
       ON CONFLICT DO NOTHING`
   },
 })

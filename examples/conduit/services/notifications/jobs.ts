@@ -17,8 +17,8 @@ export const welcomeMail = notifications.job({
 export const announce = notifications.job({
   input: z.object({ article: z.string(), author: z.string() }),
   key: ({ author }) => keyOfId(author),
-  async run(context, { article }) {
-    await context.sql`UPDATE announcement SET announced_at = ${context.now} WHERE bucket = ${context.bucket} AND article_id = ${article} AND announced_at IS NULL`
+  async run(context, { article, author }) {
+    context.write`INSERT INTO announcement (bucket, article_id, author_id, announced_at) VALUES (${context.bucket}, ${article}, ${author}, ${context.now})`
   },
 })
 

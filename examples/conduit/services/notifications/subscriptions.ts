@@ -7,10 +7,7 @@ import { notifications } from './service.ts'
 export const onPublished = notifications.subscribe({
   on: published,
   key: ({ author }) => keyOfId(author),
-  async run(context, { payload: { id, author } }) {
-    await context.sql`INSERT INTO announcement (bucket, article_id, author_id) VALUES (${context.bucket}, ${id}, ${author})`
-    context.enqueue(announce, { article: id, author })
-  },
+  async run(context, { payload: { id, author } }) { context.enqueue(announce, { article: id, author }) },
 })
 
 export const onFavorited = notifications.subscribe({
