@@ -37,7 +37,7 @@ const criteriaOfKills: Readonly<Record<Kind, Criterion>> = { web: 'under way', w
 const criteriaOfFreezes: Readonly<Record<Kind, Criterion>> = { ...criteriaOfKills, haproxy: 'taken over' }
 
 const killed = (kind: Kind): Fault => ({
-  name: `kill -9 of ${kind}`, criterion: criteriaOfKills[kind], holdMs: { short: ['web', 'nats', 'primary'].includes(kind) ? 0 : null, long: 0 },
+  name: `kill -9 of ${kind}`, criterion: criteriaOfKills[kind], holdMs: { short: ['web', 'nats'].includes(kind) ? 0 : null, long: 0 },
   async strike(site) {
     const pids = await site.pidsOf(kind)
     const epoch = await site.epoch()
@@ -56,7 +56,7 @@ const frozen = (kind: Kind): Fault => ({
 })
 
 const cut = (kind: 'web' | 'primary' | 'replica' | 'nats', direction: Direction): Fault => ({
-  name: `${kind} is cut off ${direction}`, criterion: criteriaOfFreezes[kind], holdMs: { short: kind === 'replica' && direction === 'both ways' ? 2_000 : null, long: 6_000 }, skip: skipCut,
+  name: `${kind} is cut off ${direction}`, criterion: criteriaOfFreezes[kind], holdMs: { short: null, long: 6_000 }, skip: skipCut,
   async strike(site) {
     const port = kind === 'web' ? await site.nodePort((await site.pidsOf('web'))[0]!)
       : kind === 'nats' ? await site.brokerPort() : await site.portOf(kind === 'primary' ? await site.primary() : (await site.replicas())[0]!)
@@ -77,7 +77,7 @@ const redisCut = (direction: Direction): Fault => ({
 })
 
 const clock = (kind: 'web' | 'worker', offsetMs: number): Fault => ({
-  name: `the clock of a ${kind} is an hour ${offsetMs > 0 ? 'ahead' : 'behind'}`, criterion: 'unnoticed', holdMs: { short: kind === 'web' && offsetMs < 0 ? 1_000 : null, long: 6_000 },
+  name: `the clock of a ${kind} is an hour ${offsetMs > 0 ? 'ahead' : 'behind'}`, criterion: 'unnoticed', holdMs: { short: null, long: 6_000 },
   strike: async site => setClock(site, (await site.pidsOf(kind))[0]!, offsetMs),
 })
 
