@@ -184,10 +184,10 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     await listening.close()
   },
   'what still runs for a client that has gone has not ended': async ({ ingress }) => {
-    const [begun, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    const { listening, counts } = await serve(ingress, { handle: async request => { begun.resolve(); await aborted(request.signal); await released.promise; return plain(200, 'late') } })
+    const [begun, gone, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const { listening, counts } = await serve(ingress, { handle: async request => { begun.resolve(); await aborted(request.signal); gone.resolve(); await released.promise; return plain(200, 'late') } })
     const client = raw(listening.port, `GET /things/1 HTTP/1.1\r\n${host}\r\n`, begun.promise)
-    await client
+    await Promise.all([client, gone.promise])
     await sleep(100)
     assert.equal(counts.ended, 0)
     released.resolve()

@@ -99,7 +99,7 @@ test('with events and jobs over a broker, which is killed as well, nothing is lo
 
 test('negative control: an answer before COMMIT is found out', async t => {
   const ledger = new Ledger()
-  const deployment = await roundsOf(ledger, { TENFOLD_ACKNOWLEDGE: 'before-commit' }, plain.length, 400)
+  const deployment = await roundsOf(ledger, { TENFOLD_ACKNOWLEDGE: 'before-commit' }, 4, 500)
   const client = await databaseOf(deployment)
   t.after(async () => {
     await client.end()

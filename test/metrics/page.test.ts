@@ -100,7 +100,7 @@ test('the metrics of a deployment', { skip: withoutChecker }, async t => {
 
   await t.test('every metric of the table is on the page, but for those of what there is not', async () => {
     const told = new Set((await familiesOf(deployment)).map(one => one.name))
-    assert.deepEqual(Object.keys(metricTable).filter(name => !told.has(name as MetricFamily['name']) && !/^tenfold_(redis|cache_shared|broker)_/.test(name)), ['tenfold_database_readers_total', 'tenfold_postgres_replication_lag_bytes', 'tenfold_postgres_replication_lag_seconds'])
+    assert.deepEqual(Object.keys(metricTable).filter(name => !told.has(name as MetricFamily['name']) && !/^tenfold_(redis|cache_shared|broker|balancer|scaling)_/.test(name)), ['tenfold_database_readers_total', 'tenfold_postgres_replication_lag_bytes', 'tenfold_postgres_replication_lag_seconds'])
   })
 
   await t.test('while a process is away and when it is back the page is valid', async () => {

@@ -105,10 +105,18 @@ function wantedOf(operand: string, variables: Variables): unknown {
   try { return JSON.parse(text) as unknown } catch { return text }
 }
 
-async function answerOf(entry: Entry, variables: Variables): Promise<{ status: number; body: unknown }> {
-  const headers = Object.fromEntries(Object.entries(entry.headers).map(([name, value]) => [name, filled(value, variables)]))
+/** Like Hurl, and Bruno, and browsers: what a file's answers set as cookies goes along with its later requests. */
+type Cookies = Map<string, string>
+
+async function answerOf(entry: Entry, variables: Variables, cookies: Cookies): Promise<{ status: number; body: unknown }> {
+  const headers: Record<string, string> = Object.fromEntries(Object.entries(entry.headers).map(([name, value]) => [name, filled(value, variables)]))
+  if (cookies.size > 0) headers.cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
   const body = entry.body === undefined ? undefined : filled(entry.body, variables)
   const answer = await fetch(filled(entry.url, variables), { method: entry.method, headers: { ...headers, ...body === undefined ? {} : { 'content-type': 'application/json' } }, ...body === undefined ? {} : { body } })
+  for (const cookie of answer.headers.getSetCookie()) {
+    const [, name, value] = /^([^=;]+)=([^;]*)/.exec(cookie)!
+    cookies.set(name!, value!)
+  }
   const text = await answer.text()
   return { status: answer.status, body: text === '' ? undefined : JSON.parse(text) }
 }
@@ -120,8 +128,9 @@ export async function runHurl(folder: string, host: string): Promise<HurlResult>
   let [requests, assertions] = [0, 0]
   for (const file of readdirSync(folder).filter(name => name.endsWith('.hurl')).sort()) {
     const variables: Variables = new Map([['host', host], ['uid', uid]])
+    const cookies: Cookies = new Map()
     for (const entry of entriesOf(readFileSync(path.join(folder, file), 'utf8'))) {
-      const { status, body } = await answerOf(entry, variables)
+      const { status, body } = await answerOf(entry, variables, cookies)
       const isFalse = entry.asserts.filter(one => !holds(body, one, variables))
       if (status !== entry.status) isFalse.unshift(`HTTP ${entry.status}`)
       if (isFalse.length > 0) failures.push(`${file}:${entry.line} ${entry.method} ${entry.url}: ${isFalse.join('; ')}; answered ${status} ${JSON.stringify(body)}`)

@@ -23,16 +23,16 @@ export async function copyOfSeededData(): Promise<string> {
   return folder
 }
 
-const patienceMs = 240_000
+const patienceMs = 120_000
 
-/** What follows from the sample data is there as well, or each copy would have it to do. */
+/** What follows from the sample data is there as well, or each copy would have it to do; what is left after that long, the copies do. */
 async function caughtUp({ adminUrl }: TestDeployment): Promise<void> {
   const isDone = async () => {
     const page = await readPage(adminUrl)
     const left = page.total('tenfold_bus_waiting') + page.total('tenfold_queue_jobs', { state: 'waiting' }) + page.total('tenfold_queue_jobs', { state: 'running' })
     return page.total('tenfold_engine_up', { engine: 'postgres' }) === 1 && left === 0
   }
-  for (const startMs = monotonicMs(); !await isDone(); await sleep(250)) assert.ok(monotonicMs() - startMs < patienceMs, 'the consumers do not catch up with the sample data')
+  for (const endMs = monotonicMs() + patienceMs; monotonicMs() < endMs && !await isDone();) await sleep(250)
 }
 
 async function seed(): Promise<string> {

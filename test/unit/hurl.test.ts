@@ -34,8 +34,8 @@ test('it asks what is written, and tells what did not hold', async t => {
   const server = http.createServer((request, response) => {
     let text = ''
     request.setEncoding('utf8').on('data', chunk => { text += chunk }).on('end', () => {
-      asked.push(`${request.method} ${request.url} ${request.headers.authorization ?? ''} ${text}`)
-      response.writeHead(201).end(JSON.stringify({ user: { token: 'secret' } }))
+      asked.push(`${request.method} ${request.url} ${request.headers.authorization ?? ''} ${request.headers.cookie ?? ''} ${text}`)
+      response.writeHead(201, { 'set-cookie': 'seen=1; Path=/; HttpOnly' }).end(JSON.stringify({ user: { token: 'secret' } }))
     })
   }).listen(0, '127.0.0.1')
   await new Promise(resolve => server.once('listening', resolve))
@@ -47,8 +47,8 @@ test('it asks what is written, and tells what did not hold', async t => {
     '# Wrong in two ways', 'GET {{host}}/user', 'Authorization: Token {{token}}', 'HTTP 200', '[Asserts]', 'jsonpath "$.user.token" == "other"', 'jsonpath "$.user.token" isString',
   ].join('\n'))
   const result = await runHurl(folder, `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-  assert.match(asked[0]!, /^POST \/users {2}\{\n {2}"name": "n_[0-9a-f]{12}"\n\}$/)
-  assert.equal(asked[1], 'GET /user Token secret ')
+  assert.match(asked[0]!, /^POST \/users {3}\{\n {2}"name": "n_[0-9a-f]{12}"\n\}$/)
+  assert.equal(asked[1], 'GET /user Token secret seen=1 ')
   assert.deepEqual([result.requests, result.assertions, result.failures.length], [2, 5, 1])
   assert.match(result.failures[0]!, /^one\.hurl:13 GET \{\{host\}\}\/user: HTTP 200; jsonpath "\$\.user\.token" == "other"; answered 201/)
 })
