@@ -2,7 +2,8 @@
  * Lends the connections of a pool, first come first served, and bounds the wait. A queue that
  * stands makes everybody wait for as long as it is, and keeps in work what nobody waits for any
  * more: while there is one, who may be refused is refused early; a burst may take longer to
- * drain (after CoDel, RFC 8289, which tells the two apart in the same way).
+ * drain (after CoDel, RFC 8289, which tells the two apart in the same way). A queue that does not
+ * move at all is no overload: the server is away, and everybody waits for the next one.
  */
 import type pg from 'pg'
 import { fault } from '../../base/errors.ts'
@@ -22,8 +23,9 @@ export class Lending {
   readonly #pool: pg.Pool
   readonly #waiting = new Set<() => void>()
   #lent = 0
-  /** When a connection was free last. */
+  /** When a connection was free last, and when one was given back. */
   #freeAtMs = -Infinity
+  #movedAtMs = -Infinity
 
   constructor(service: string, pool: pg.Pool) {
     this.#service = service
@@ -60,24 +62,30 @@ export class Lending {
   #turn({ deadlineMonotonicMs, mayBeRefused }: Wait): Promise<void> {
     const nowMs = monotonicMs()
     const patienceMs = nowMs - this.#freeAtMs < limits.burstMs ? limits.burstMs : limits.admissionQueueMs
-    const waitMs = mayBeRefused ? Math.min(deadlineMonotonicMs - nowMs, patienceMs) : deadlineMonotonicMs - nowMs
     return new Promise((resolve, reject) => {
+      let cancel = () => {}
       const next = () => { cancel(); resolve() }
-      const cancel = after(waitMs, () => {
+      const look = () => {
+        const atMs = monotonicMs()
+        const isOver = atMs >= deadlineMonotonicMs
+        if (!isOver && !(mayBeRefused && this.#movedAtMs > nowMs)) return wait(mayBeRefused ? limits.admissionQueueMs : Infinity)
         this.#waiting.delete(next)
-        reject(mayBeRefused
-          ? fault('OVERLOADED', `no connection for a transaction of ${this.#service} was free within ${Math.round(waitMs)} ms`)
-          : fault('DEADLINE_EXCEEDED', `no connection for a transaction of ${this.#service} was free in time`))
-      })
+        reject(isOver
+          ? fault('DEADLINE_EXCEEDED', `no connection for a transaction of ${this.#service} was free in time`)
+          : fault('OVERLOADED', `no connection for a transaction of ${this.#service} was free within ${Math.round(atMs - nowMs)} ms`))
+      }
+      const wait = (forMs: number) => { cancel = after(Math.max(0, Math.min(forMs, deadlineMonotonicMs - monotonicMs())), look) }
+      wait(mayBeRefused ? patienceMs : Infinity)
       this.#waiting.add(next)
     })
   }
 
   #giveBack(): void {
+    this.#movedAtMs = monotonicMs()
     const [next] = this.#waiting
     if (!next) {
       this.#lent--
-      this.#freeAtMs = monotonicMs()
+      this.#freeAtMs = this.#movedAtMs
       return
     }
     this.#waiting.delete(next)
