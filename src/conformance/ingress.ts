@@ -32,7 +32,6 @@ const patienceMs = 3_000
 const patience = (): Promise<void> => new Promise(resolve => { after(patienceMs, resolve, true) })
 /** Resolves when it is so, or when it will not be. */
 const until = async (isSo: () => boolean): Promise<void> => { for (const endMs = monotonicMs() + patienceMs; !isSo() && monotonicMs() < endMs;) await sleep(5) }
-
 /** Sends bytes, and gives all that comes back until the other side closes, or it leaves: after a while, unless told when. */
 function raw(port: number, text: string | Buffer, leave: Promise<unknown> = patience()): Promise<string> {
   return new Promise(resolve => {
@@ -260,9 +259,10 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     await listening.close()
   },
   'drain cuts what still runs when its grace is over': async ({ ingress }) => {
-    const { listening } = await serve(ingress, { handle: async request => { await aborted(request.signal); return plain(200, 'late') } })
+    const begun = Promise.withResolvers<void>()
+    const { listening } = await serve(ingress, { handle: async request => { begun.resolve(); await aborted(request.signal); return plain(200, 'late') } })
     const running = fetch(`${listening.url}/things/1`).then(() => 'answered', () => 'cut')
-    await sleep(50)
+    await begun.promise
     await listening.drain(100)
     assert.equal(await Promise.race([running, patience().then(() => 'still open')]), 'cut')
     await listening.close()
