@@ -1,9 +1,8 @@
 /** Alerts on the deployment and its processes. */
-import { limits } from '../../base/limits.ts'
 import type { Alert } from './alert.ts'
 
-/** From here on the limiter calls it overload. */
-const loopDelaySecondsMax = limits.admissionQueueMs / 1_000
+/** Whoever asks waits for a turn of the event loop several times: overload is refused long before. */
+const loopDelaySecondsMax = 0.25
 
 const deployment: readonly Alert[] = [
   {
