@@ -26,13 +26,16 @@ const soaked = [
   'test/faults/*.test.ts',
   'test/hostile.test.ts',
   'test/overload/*.test.ts',
-  'test/processes/{balanced,restart,shared-cache}.test.ts',
+  'test/processes/{balanced,restart,scaled,shared-cache}.test.ts',
   'test/replicas/*.test.ts',
   'test/scaling/scaling.test.ts',
   'test/topologies/conduit.test.ts',
 ]
 /** Too long for every change: in the soak only. */
-const soakedOnly = ['test/drivers/nats.test.ts', 'test/overload/overload.test.ts', 'test/processes/shared-cache.test.ts', 'test/replicas/sessions.test.ts']
+const soakedOnly = [
+  'test/consistency/scaled-out.test.ts', 'test/drivers/nats.test.ts', 'test/faults/matrix.test.ts', 'test/overload/overload.test.ts', 'test/processes/scaled.test.ts', 'test/processes/shared-cache.test.ts',
+  'test/replicas/conformance.test.ts', 'test/replicas/sessions.test.ts',
+]
 /** What does not hold everywhere yet waits to be named, in the soak: `npm run soak -- FILE` (docs/advisor.md, docs/faults.md; and the long form of test/load/queue.test.ts). */
 const named = ['test/faults/controls.test.ts', 'test/faults/replaced.test.ts', 'test/insight/scenarios.test.ts']
 /** Whole deployments, which take all processors there are: two at a time, and the longest first, so that none runs alone at the end. The others mostly wait for one engine. */
@@ -81,10 +84,11 @@ async function runFiles(chosenFiles: readonly string[], concurrency: number): Pr
 
 const missing = installEngines()
 if (missing.length > 0) process.stderr.write(`Tests that need ${missing.join(', ')} are left out; as root they would be installed.\n`)
-const types = checkTypes(chosen.length === 0 ? ['.', 'console'] : [])
 const isMeasuring = (file: string): boolean => isSoak && (file.startsWith('test/overload/') || file === 'test/insight/scenarios.test.ts')
 const isDeployment = (file: string): boolean => isSoak || rankOf(file) < first.length
 await runFiles(files.filter(file => !isMeasuring(file) && isDeployment(file)), 2)
+// Beside those that leave processors idle.
+const types = checkTypes(chosen.length === 0 && !isSoak ? ['.', 'console'] : [])
 await runFiles(files.filter(file => !isMeasuring(file) && !isDeployment(file)), 3)
 await runFiles(files.filter(isMeasuring), 1)
 await types
