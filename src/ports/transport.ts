@@ -25,6 +25,8 @@ export interface CallMetadata {
   /** How many calls led here; a cycle ends at limits.callDepthMax. */
   readonly depth: number
   readonly priority: Priority
+  /** Somebody outside waits, and can ask again: rather refused than late. Jobs, events and seeds wait instead. */
+  readonly mayBeRefused?: boolean | undefined
   /** The server that the caller reads from: what it calls reads there too, or at the primary. Undefined: the caller has read nothing. */
   readonly readsAt?: string | undefined
 }

@@ -33,7 +33,7 @@ export class CommandRunner {
     const parsed = parse(definition.input, call.input)
     const input = parsed instanceof Promise ? await parsed : parsed
     const key = routed((definition.key as (input: unknown, caller: unknown) => Key)(input, { user }))
-    const scope = { service: intent.service.name, bucket: key.bucket, deadlineMonotonicMs: deadline.atMonotonicMs, mayBeRefused: true, after: this.#options.session.living(metadata.token)?.token.positions }
+    const scope = { service: intent.service.name, bucket: key.bucket, deadlineMonotonicMs: deadline.atMonotonicMs, mayBeRefused: metadata.mayBeRefused ?? false, after: this.#options.session.living(metadata.token)?.token.positions }
     if (metadata.token && definition.reads) await span.begin('await', 'read models').around(this.#options.session.awaitProjections(definition.reads, metadata.token))
     const work = new UnitOfWork(this.#options, scope, key.key, span)
     try {

@@ -122,6 +122,7 @@ async function answer(options: RouterOptions, memo: RecallMemo | null, target: T
       token: tokenOf(headers),
       depth: 0,
       priority: target.priority,
+      mayBeRefused: target.priority !== 'critical',
     }
     const repeatable = !target.isCommand || metadata.idempotencyKey !== undefined
     const input = target.accepts ? await uploadInput(options, target, target.accepts, request, metadata.caller) : inputOf(request)
