@@ -37,6 +37,11 @@ async function caughtUp({ adminUrl }: TestDeployment): Promise<void> {
 
 async function seed(): Promise<string> {
   const deployment = await startDeployment()
+  // What goes on running would keep the test from ending.
+  return seedInto(deployment).catch(async (error: unknown) => { await deployment.close(); throw error })
+}
+
+async function seedInto(deployment: TestDeployment): Promise<string> {
   const { stdout } = await promisify(execFile)(process.execPath, ['src/cli/main.ts', 'seed', '--app', conduitFile, '--json'], { cwd: root, env: { ...process.env, TENFOLD_DATA: deployment.dataFolder, LOG_LEVEL: 'warn' } })
   assert.deepEqual(JSON.parse(stdout), { users: 200, articles: 2_000, favorites: 10_000, follows: 4_000, comments: 5_000 })
   await caughtUp(deployment)
