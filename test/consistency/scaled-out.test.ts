@@ -33,7 +33,7 @@ async function deploy(t: TestContext, env: Record<string, string> = {}): Promise
   const deployment = await startDeployment({ appFile: path.join(import.meta.dirname, 'register/app.ts'), topology: topology.file, env: { ...inspectable, ...env } })
   t.after(() => deployment.close())
   const site = new Site(deployment)
-  await until(() => site.isWhole(), 'the topology is whole', 120_000)
+  await until(() => site.isFollowed(), 'both replicas follow', 120_000)
   return site
 }
 

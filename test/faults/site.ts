@@ -93,11 +93,16 @@ export class Site {
   }
 
   /** Both replicas follow the primary, and commits wait for either. */
-  async isWhole(): Promise<boolean> {
+  async isFollowed(): Promise<boolean> {
     const rows = await this.sql<{ names: string; followers: number }>(`
       SELECT current_setting('synchronous_standby_names') AS names, (SELECT count(*)::int FROM pg_stat_replication WHERE state = 'streaming') AS followers`).catch(() => [])
     if (rows.length === 0 || rows[0]!.followers < 2) return false
-    if (rows[0]!.names !== '' && rows[0]!.names.split(',').length < 2) return false
+    return rows[0]!.names === '' || rows[0]!.names.split(',').length >= 2
+  }
+
+  /** That, and every process is ready. */
+  async isWhole(): Promise<boolean> {
+    if (!await this.isFollowed()) return false
     const states = await statusOf(this.deployment).catch(() => [])
     return states.length > 0 && states.every(one => one.state === 'ready')
   }
