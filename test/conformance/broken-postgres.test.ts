@@ -5,7 +5,7 @@ import { failures, verify } from '../../src/conformance/check.ts'
 import { databaseSuite } from '../../src/conformance/database.ts'
 import { leaseSuite } from '../../src/conformance/lease.ts'
 import { databaseDriver, leaseDriver } from '../support/postgres-drivers.ts'
-import { acknowledgesBeforeCommit, forgetsBucket, forgetsFailures, forgetsInbox, frozenPosition, neverEnters, neverRefuses, outlivesTransactions, tellsTooEarly } from './broken/database.ts'
+import { acknowledgesBeforeCommit, forgetsBucket, forgetsFailures, forgetsInbox, frozenPosition, neverEnters, neverRefuses, outlivesTransactions, refusesWhileAway, tellsTooEarly } from './broken/database.ts'
 import { believesAnyToken, grantsTwice, noticesNoLoss } from './broken/lease.ts'
 
 const databases = [
@@ -17,6 +17,7 @@ const databases = [
   [neverEnters, 'what follows enter belongs to the bucket entered, and only to it'],
   [neverRefuses, 'while connections are short, who may be refused is refused soon; the others wait and get theirs'],
   [outlivesTransactions, 'a statement that comes after the end is refused, and changes nothing'],
+  [refusesWhileAway, 'while none is given back, everybody waits: the server may be away'],
   [tellsTooEarly, 'a transaction tells a position that covers it, and none before it has committed'],
 ] as const
 const leases = [

@@ -1,4 +1,7 @@
 /** Database drivers that are wrong on purpose: the suite must notice. */
+import { fault } from '../../../src/base/errors.ts'
+import { limits } from '../../../src/base/limits.ts'
+import { sleep } from '../../../src/base/time.ts'
 import type { Database, Transaction } from '../../../src/ports/database.ts'
 
 const over = (database: Database, changes: Partial<Database>): Database => {
@@ -52,6 +55,16 @@ const changed = (database: Database, changes: (transaction: Transaction) => Part
 /** Keeps everybody waiting for a connection. */
 export const neverRefuses = (database: Database): Database => over(database, {
   transaction: (scope, work) => database.transaction({ ...scope, mayBeRefused: false }, work),
+})
+
+/** Takes a server that is away for one that is busy. */
+export const refusesWhileAway = (database: Database): Database => over(database, {
+  transaction: (scope, work) => {
+    if (!scope.mayBeRefused) return database.transaction(scope, work)
+    let begun = false
+    const refused = sleep(limits.burstMs).then(() => begun ? new Promise<never>(() => {}) : Promise.reject(fault('OVERLOADED')))
+    return Promise.race([refused, database.transaction(scope, transaction => { begun = true; return work(transaction) })])
+  },
 })
 
 /** Stays with the first bucket. */
