@@ -6,13 +6,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { application, service } from 'tenfold'
 import { z } from 'zod'
+import { fault } from '../src/base/errors.ts'
 import { bucketOf, newId } from '../src/base/id.ts'
 import { silentLogger } from '../src/base/log.ts'
 import { databaseSchemas } from '../src/conformance/database.ts'
 import { openPostgresDatabase } from '../src/drivers/postgres/database.ts'
 import { openMemoryTransport } from '../src/drivers/memory/transport.ts'
 import type { Subscription } from '../src/model/event.ts'
-import type { Message } from '../src/ports/database.ts'
+import type { Advance, Message } from '../src/ports/database.ts'
 import { deliver } from '../src/runtime/delivery.ts'
 import type { Surroundings } from '../src/runtime/execution.ts'
 import { Statistics } from '../src/runtime/statistics.ts'
@@ -53,6 +54,19 @@ const meeting = alpha.subscribe({
     await context.sql`INSERT INTO item (bucket, id) VALUES (${context.bucket}, ${key})`
   },
 })
+/** Fails the first time it runs, in this way. */
+const failingOnce = (failure: () => Error) => {
+  let has = false
+  return alpha.subscribe({
+    on: happened,
+    async run(context, { key }) {
+      await context.sql`INSERT INTO item (bucket, id) VALUES (${context.bucket}, ${key})`
+      if (!has) { has = true; throw failure() }
+    },
+  })
+}
+const slow = failingOnce(() => fault('DEADLINE_EXCEEDED'))
+const unlucky = failingOnce(() => new Error('unlucky'))
 /** Notes without waiting; what it reads afterwards must have its note, and what it reads beside its transaction must not. */
 const writing = alpha.subscribe({
   on: happened,
@@ -66,7 +80,7 @@ const writing = alpha.subscribe({
     assert.ok(!(await text(context.read)).includes(`${step} `), 'nobody else sees it yet')
   },
 })
-export const app = application('deliveries', { services: { alpha: { alpha, happened, noting, calling, meeting, writing, seen } } })
+export const app = application('deliveries', { services: { alpha: { alpha, happened, noting, calling, meeting, slow, unlucky, writing, seen } } })
 
 const messages = (keys: readonly string[], steps: readonly number[]): Message[] => steps.flatMap(step => keys.map(key => (
   { id: newId(bucketOf(key)), kind: 'event', name: happened.name, key, bucket: bucketOf(key), payload: { to: key, step }, atMs: 1_700_000_000_000 })))
@@ -134,6 +148,20 @@ test('deliveries of different buckets run at the same time, over one transaction
   await deliver(options, meeting as unknown as Subscription, messages(['key-a', 'key-b'], [1]))
   assert.deepEqual(Object.keys(await notes()), ['key-a', 'key-b'])
   assert.equal(await transactions(), 1)
+})
+
+test('one whose large batch took too long gets small ones, with the inbox; one that failed otherwise does not', async t => {
+  const { options, notes, transactions } = await surroundings(t)
+  const many = Array.from({ length: 3 * 32 }, (_, index) => `key-${index}`)
+  const advance = { consumer: 'alpha.slow', epoch: '1', tx: '1', seq: '1' } satisfies Advance
+  const batch = messages(many, [1])
+  await assert.rejects(deliver(options, slow as unknown as Subscription, batch, advance))
+  assert.equal(await deliver(options, slow as unknown as Subscription, batch, advance), undefined, 'it leaves the cursor to the bus')
+  assert.equal(Object.keys(await notes()).length, many.length)
+  assert.ok(await transactions() >= 3)
+  await assert.rejects(deliver(options, unlucky as unknown as Subscription, batch, advance))
+  // No cursor is there to advance, which it tries all the same.
+  await assert.rejects(deliver(options, unlucky as unknown as Subscription, messages(['key-a'], [1]), advance))
 })
 
 test('what a handler writes without waiting is there once and in order, and seen by its next statement', async t => {
