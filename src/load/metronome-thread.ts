@@ -1,7 +1,17 @@
 /** The thread behind metronome.ts: sleeps until it is given a delay, then until that is over or another one comes. */
 import { parentPort, workerData } from 'node:worker_threads'
+import { monotonicMs } from '../base/time.ts'
 
 const { version, delay } = workerData as { readonly version: Int32Array<SharedArrayBuffer>; readonly delay: Float64Array }
+
+/** True when it is over, false when another delay has come. A notice of the one under way may still come, and ends nothing. */
+function sleepOut(seen: number): boolean {
+  const endMs = monotonicMs() + delay[0]!
+  while (Atomics.load(version, 0) === seen) {
+    if (Atomics.wait(version, 0, seen, Math.max(0, endMs - monotonicMs())) === 'timed-out') return true
+  }
+  return false
+}
 
 parentPort!.postMessage(0)
 for (let seen = 0; ;) {
@@ -11,5 +21,5 @@ for (let seen = 0; ;) {
     continue
   }
   seen = current
-  if (Atomics.wait(version, 0, seen, delay[0]) === 'timed-out') parentPort!.postMessage(seen)
+  if (sleepOut(seen)) parentPort!.postMessage(seen)
 }
