@@ -64,11 +64,17 @@ export class Lending {
     const patienceMs = nowMs - this.#freeAtMs < limits.burstMs ? limits.burstMs : limits.admissionQueueMs
     return new Promise((resolve, reject) => {
       let cancel = () => {}
+      let hasStood = false
       const next = () => { cancel(); resolve() }
       const look = () => {
         const atMs = monotonicMs()
         const isOver = atMs >= deadlineMonotonicMs
-        if (!isOver && !(mayBeRefused && this.#movedAtMs > nowMs)) return wait(mayBeRefused ? limits.admissionQueueMs : Infinity)
+        const stands = this.#movedAtMs <= nowMs
+        // Those who waited for the server are a burst once it is back.
+        const mayWait = !mayBeRefused || stands || hasStood
+        const patientForMs = mayBeRefused ? stands ? limits.admissionQueueMs : limits.burstMs : Infinity
+        hasStood = stands
+        if (!isOver && mayWait) return wait(patientForMs)
         this.#waiting.delete(next)
         reject(isOver
           ? fault('DEADLINE_EXCEEDED', `no connection for a transaction of ${this.#service} was free in time`)
