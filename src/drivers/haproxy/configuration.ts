@@ -44,6 +44,7 @@ export function renderConfiguration(options: HaproxyConfiguration): string {
   const foreign = foreignPrefixes.length > 0 ? ` !{ path_beg ${foreignPrefixes.map(one => `${one}/`).join(' ')} } !{ path ${foreignPrefixes.join(' ')} }` : ''
   return `global
   stats socket ${commandSocket} mode 600 level admin
+  log stderr format raw local0
   hard-stop-after ${limits.drainMs}ms
   fd-hard-limit 65536
   nbthread ${threads}
@@ -52,6 +53,10 @@ export function renderConfiguration(options: HaproxyConfiguration): string {
 
 defaults
   mode http
+  log global
+  option httplog
+  option dontlog-normal
+  option log-health-checks
   timeout connect 1s
   timeout check 1s
   timeout client ${limits.keepAliveTimeoutMs}ms
