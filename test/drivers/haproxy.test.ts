@@ -19,7 +19,7 @@ const skip = skipWithout('haproxy')
 test('the rendered configuration is the one that was reviewed (UPDATE_GOLDEN=1 writes it)', () => {
   const file = path.join(import.meta.dirname, '..', 'fixtures', 'haproxy.cfg')
   const text = renderConfiguration({
-    commandSocket: 'command', foreignPrefixes: ['/legacy', '/old'], nodeRequestsMax: 512, queueMs: 1_000, checkMs: 500, slowStartMs: 2_000, threads: 2,
+    commandSocket: 'command', foreignPrefixes: ['/legacy', '/old'], nodeRequestsMax: 512, queueMs: 1_000, checkMs: 500, slowStartMs: 2_000, refusalsMax: 1, threads: 2,
     nodes: [{ name: 'web-0-41', host: '127.0.0.1', port: 7_001 }, { name: 'web-1-42', host: '10.0.0.2', port: 7_002 }],
   })
   if (process.env.UPDATE_GOLDEN) writeFileSync(file, text)

@@ -49,7 +49,7 @@ test('a topology may limit its processes and its database servers', () => {
 })
 
 test('a node with a limit gets its share of the requests', () => {
-  const weightOf = (share?: number) => /weight (\d+) .* maxconn (\d+)/.exec(serverOf({ name: 'web', host: '127.0.0.1', port: 1, share }, { checkMs: 1, slowStartMs: 1, nodeRequestsMax: 512 }))!.slice(1).map(Number)
+  const weightOf = (share?: number) => /weight (\d+) .* maxconn (\d+)/.exec(serverOf({ name: 'web', host: '127.0.0.1', port: 1, share }, { checkMs: 1, slowStartMs: 1, nodeRequestsMax: 512, refusalsMax: 1 }))!.slice(1).map(Number)
   assert.deepEqual([weightOf(), weightOf(0.2), weightOf(2)], [[100, 512], [20, 103], [100, 512]])
 })
 

@@ -29,6 +29,7 @@ export interface HaproxyOptions {
   readonly queueMs?: number
   readonly checkMs?: number
   readonly slowStartMs?: number
+  readonly refusalsMax?: number
   /** How often nodes are looked at for failing, and for how long one that does gets nothing. */
   readonly watchMs?: number
   readonly ejectMs?: number
@@ -36,6 +37,8 @@ export interface HaproxyOptions {
 }
 
 const pollMs = 20
+/** Who refuses one does not listen. With more, a request could spend all its attempts on the node that has least to do because it is dead. */
+const refusalsMax = 1
 /** One that runs and has not answered so often in a row, each time for two seconds, is ended, for nobody can take its place. */
 const silencesMax = 4
 /** So long an engine that is away may take to be back before a change of its nodes fails. */
@@ -94,7 +97,7 @@ export class HaproxyBalancer implements Balancer {
 
   get #serverOptions() {
     const { checkMs = 500, slowStartMs = 2_000, nodeRequestsMax = limits.concurrencyMax } = this.#options
-    return { checkMs, slowStartMs, nodeRequestsMax }
+    return { checkMs, slowStartMs, nodeRequestsMax, refusalsMax: this.#options.refusalsMax ?? refusalsMax }
   }
 
   /** One change at a time, and again when the engine came back in between: it has read the file then. */

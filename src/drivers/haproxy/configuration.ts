@@ -14,6 +14,8 @@ export interface HaproxyConfiguration {
   readonly queueMs: number
   readonly checkMs: number
   readonly slowStartMs: number
+  /** Connections in a row that a node refuses before it gets no more requests until a check finds it well. */
+  readonly refusalsMax: number
   readonly threads: number
 }
 
@@ -36,15 +38,14 @@ const refusals: readonly (readonly [status: number, title: string, retryAfter: b
 const weightOf = (share: number): number => Math.max(1, Math.round(100 * Math.min(1, share)))
 
 /** `web-0-4711 127.0.0.1:7001 check …`, for the file and for `add server` alike: what is added at run time inherits nothing. */
-export const serverOf = ({ name, host, port, share = 1 }: Node, { checkMs, slowStartMs, nodeRequestsMax }: Pick<HaproxyConfiguration, 'checkMs' | 'slowStartMs' | 'nodeRequestsMax'>): string =>
-  `${name} ${host}:${port} weight ${weightOf(share)} check inter ${checkMs}ms fall 2 rise 1 slowstart ${slowStartMs}ms maxconn ${Math.ceil(nodeRequestsMax * Math.min(1, share))} observe layer4 error-limit 3 on-error mark-down`
+export const serverOf = ({ name, host, port, share = 1 }: Node, { checkMs, slowStartMs, nodeRequestsMax, refusalsMax }: Pick<HaproxyConfiguration, 'checkMs' | 'slowStartMs' | 'nodeRequestsMax' | 'refusalsMax'>): string =>
+  `${name} ${host}:${port} weight ${weightOf(share)} check inter ${checkMs}ms fall 2 rise 1 slowstart ${slowStartMs}ms maxconn ${Math.ceil(nodeRequestsMax * Math.min(1, share))} observe layer4 error-limit ${refusalsMax} on-error mark-down`
 
 export function renderConfiguration(options: HaproxyConfiguration): string {
   const { commandSocket, foreignPrefixes, nodes, queueMs, threads } = options
   const foreign = foreignPrefixes.length > 0 ? ` !{ path_beg ${foreignPrefixes.map(one => `${one}/`).join(' ')} } !{ path ${foreignPrefixes.join(' ')} }` : ''
   return `global
   stats socket ${commandSocket} mode 600 level admin
-  log stderr format raw local0
   hard-stop-after ${limits.drainMs}ms
   fd-hard-limit 65536
   nbthread ${threads}
@@ -53,10 +54,6 @@ export function renderConfiguration(options: HaproxyConfiguration): string {
 
 defaults
   mode http
-  log global
-  option httplog
-  option dontlog-normal
-  option log-health-checks
   timeout connect 1s
   timeout check 1s
   timeout client ${limits.keepAliveTimeoutMs}ms
