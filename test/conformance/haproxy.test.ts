@@ -73,7 +73,3 @@ test('a balancer that repeats no commands is found', { skip }, async () => {
 test('a balancer that does not watch for failing nodes is found', { skip }, async () => {
   assert.deepEqual(await failed(haproxyDriver('broken', undefined, { watchMs: 60_000 }), /far more often/), ['a node that fails far more often than the others gets nothing for a while, and is trusted again'])
 })
-
-test('a balancer that asks the dead again and again is found', { skip }, async () => {
-  assert.deepEqual(await failed(haproxyDriver('broken', undefined, { refusalsMax: 10 }), /dies at its work/), ['a node that dies at its work loses nobody a request, though it has the least to do from then on'])
-})
