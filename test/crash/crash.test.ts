@@ -97,7 +97,7 @@ test('with events and jobs over a broker, which is killed as well, nothing is lo
   assert.deepEqual(await ledger.verify(client, 60_000), [])
 })
 
-test('negative control: an answer before COMMIT is found out', async t => {
+test('negative control: an answer before COMMIT is found out', { skip: isSoak ? false : 'runs in npm run soak' }, async t => {
   const ledger = new Ledger()
   const deployment = await roundsOf(ledger, { TENFOLD_ACKNOWLEDGE: 'before-commit' }, 4, 500)
   const client = await databaseOf(deployment)
