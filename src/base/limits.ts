@@ -25,6 +25,8 @@ export const limits = {
   concurrencyMin: 36,
   concurrencyMax: 512,
   admissionQueueMs: 100,
+  /** So long may a command from outside wait for a connection while others do. */
+  connectionQueueMs: 250,
   /** A queue that was empty within this time is a burst, which may take as long to drain. */
   burstMs: 1_000,
   /** A new connection that none of several processes takes in this time is refused. */

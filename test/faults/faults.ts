@@ -2,7 +2,7 @@
  * Everything that is done to topology 3, one line a fault: to whom, how it is undone, and what
  * may be seen of it from outside meanwhile.
  */
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { statfsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import path from 'node:path'
@@ -101,10 +101,10 @@ const fullDisk = (skip: string | false): Fault => ({
   async strike(site) {
     const folder = memberFolder(site.folder, smallMember)
     const ballast = path.join(folder, 'ballast')
-    // What is given back meanwhile is taken as well.
+    // What is given back meanwhile is taken as well; what the server has just taken itself is not there any more.
     const fill = (times: number) => {
       const { bavail, bsize } = statfsSync(folder)
-      if (bavail > 0) execFileSync('fallocate', ['-l', String(bavail * bsize), `${ballast}-${times}`])
+      for (let blocks = bavail; blocks > 0; blocks >>= 1) if (spawnSync('fallocate', ['-l', String(blocks * bsize), `${ballast}-${times}`]).status === 0) return
     }
     for (let times = 0; times < 5; times++) { fill(times); await sleep(100) }
     return async () => { for (let times = 0; times < 5; times++) await rm(`${ballast}-${times}`, { force: true }) }

@@ -110,7 +110,7 @@ class NatsBus implements Bus {
     if (position && this.#shows(consumer, position)) return true
     const startedAtMs = monotonicMs()
     const names = await this.#namesOf(consumer, deadlineMs)
-    if (!names || !await this.#options.outbox.carried(names, deadlineMs - monotonicMs(), position)) return false
+    if (!names || !await this.#options.outbox.carried(names, Math.max(0, deadlineMs - monotonicMs()), position)) return false
     let relay = await this.#relayNow(deadlineMs)
     while (!relay || !this.#handled(consumer, names, relay, lsn)) {
       if (monotonicMs() >= deadlineMs) return false

@@ -61,7 +61,7 @@ export class Lending {
   /** Resolves when the connection that somebody gave back is this one's. */
   #turn({ deadlineMonotonicMs, mayBeRefused }: Wait): Promise<void> {
     const nowMs = monotonicMs()
-    const patienceMs = nowMs - this.#freeAtMs < limits.burstMs ? limits.burstMs : limits.admissionQueueMs
+    const patienceMs = nowMs - this.#freeAtMs < limits.burstMs ? limits.burstMs : limits.connectionQueueMs
     return new Promise((resolve, reject) => {
       let cancel = () => {}
       let hasStood = false
@@ -72,7 +72,7 @@ export class Lending {
         const stands = this.#movedAtMs <= nowMs
         // Those who waited for the server are a burst once it is back.
         const mayWait = !mayBeRefused || stands || hasStood
-        const patientForMs = mayBeRefused ? stands ? limits.admissionQueueMs : limits.burstMs : Infinity
+        const patientForMs = mayBeRefused ? stands ? limits.connectionQueueMs : limits.burstMs : Infinity
         hasStood = stands
         if (!isOver && mayWait) return wait(patientForMs)
         this.#waiting.delete(next)

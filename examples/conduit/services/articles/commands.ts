@@ -45,12 +45,12 @@ async function newcomer(context: Writing): Promise<AuthorRow | undefined> {
 }
 
 /** Who wrote the article, as this service remembers it; their read model lies in the article's bucket. */
-export const authorOf = (context: Writing, slug: string): Promise<AuthorRow[]> => context.sql<AuthorRow>`
+const authorOf = (context: Writing, slug: string): Promise<AuthorRow[]> => context.sql<AuthorRow>`
   SELECT w.username, w.bio, w.image FROM article a JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
   WHERE a.bucket = ${context.bucket} AND a.slug = ${slug}`
 
 /** The answer of a command, from the row it has just written. */
-export async function answer(context: Writing, row: ArticleRow, author: AuthorRow | undefined, favorited: boolean) {
+async function answer(context: Writing, row: ArticleRow, author: AuthorRow | undefined, favorited: boolean) {
   return { article: await articleView(context, row, author ?? { username: '', bio: null, image: null }, favorited) }
 }
 

@@ -4,35 +4,46 @@ import { z } from 'zod'
 import { articleTag, commentsTag, favoriteLists } from '../../freshness.ts'
 import { address, required } from '../../shapes.ts'
 import { people } from '../accounts/queries.ts'
-import { answer, authorOf, bySlug } from './commands.ts'
+import { bySlug } from './commands.ts'
 import { favorited } from './events.ts'
+import { authors, followers } from './projections.ts'
 import { Article, Comment, unknownArticle } from './queries.ts'
 import { articles } from './service.ts'
 import type { ArticleRow } from './service.ts'
+import { viewOf } from './view.ts'
+import type { AuthorRow } from './view.ts'
+
+/** The article as it is now, whether it was changed, and its author as the caller sees them: all in the article's bucket. */
+type ChangedRow = ArticleRow & AuthorRow & { readonly changed: boolean; readonly following: boolean }
 
 export const favorite = articles.command({
   http: 'POST /api/articles/:slug/favorite', auth: 'required', summary: 'Favor an article',
   slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 500 } },
   input: bySlug,
   output: z.object({ article: Article }),
+  reads: [authors, followers],
   key: ({ slug }) => keyOfHandle(slug),
   async run(context, { slug }) {
     const { bucket, user } = context
-    const [[row], [author]] = await Promise.all([context.sql<ArticleRow & { made: boolean }>`
+    const [row] = await context.sql<ChangedRow>`
       WITH made AS (
         INSERT INTO favorite (bucket, article_id, user_id)
         SELECT bucket, id, ${user.id} FROM article WHERE bucket = ${bucket} AND slug = ${slug}
         ON CONFLICT DO NOTHING RETURNING article_id
+      ), a AS (
+        UPDATE article SET favorites_count = favorites_count + (SELECT count(*) FROM made)
+        WHERE bucket = ${bucket} AND slug = ${slug} RETURNING *
       )
-      UPDATE article SET favorites_count = favorites_count + (SELECT count(*) FROM made)
-      WHERE bucket = ${bucket} AND slug = ${slug} RETURNING *, EXISTS (SELECT FROM made) AS made`, authorOf(context, slug)])
+      SELECT a.*, EXISTS (SELECT FROM made) AS changed, w.username, w.bio, w.image, o.follower_id IS NOT NULL AS following
+      FROM a LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
+      LEFT JOIN follower o ON o.bucket = a.bucket AND o.author_id = a.author_id AND o.follower_id = ${user.id}`
     if (!row) throw unknownArticle()
     // Done twice, it changes nothing that anybody is shown.
-    if (row.made) {
+    if (row.changed) {
       context.emit(favorited, { article: row.id, author: row.author_id, user: user.id })
       context.invalidate(favoriteLists, articleTag(slug))
     }
-    return answer(context, row, author, true)
+    return { article: viewOf(row, row, true, row.following) }
   },
 })
 
@@ -41,19 +52,25 @@ export const unfavorite = articles.command({
   slo: { availability: 0.999, latency: { quantile: 0.99, withinMs: 500 } },
   input: bySlug,
   output: z.object({ article: Article }),
+  reads: [authors, followers],
   key: ({ slug }) => keyOfHandle(slug),
   async run(context, { slug }) {
-    const [[row], [author]] = await Promise.all([context.sql<ArticleRow & { gone: boolean }>`
+    const { bucket, user } = context
+    const [row] = await context.sql<ChangedRow>`
       WITH gone AS (
         DELETE FROM favorite f USING article a
-        WHERE a.bucket = ${context.bucket} AND a.slug = ${slug} AND f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${context.user.id}
+        WHERE a.bucket = ${bucket} AND a.slug = ${slug} AND f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${user.id}
         RETURNING f.article_id
+      ), a AS (
+        UPDATE article SET favorites_count = favorites_count - (SELECT count(*) FROM gone)
+        WHERE bucket = ${bucket} AND slug = ${slug} RETURNING *
       )
-      UPDATE article SET favorites_count = favorites_count - (SELECT count(*) FROM gone)
-      WHERE bucket = ${context.bucket} AND slug = ${slug} RETURNING *, EXISTS (SELECT FROM gone) AS gone`, authorOf(context, slug)])
+      SELECT a.*, EXISTS (SELECT FROM gone) AS changed, w.username, w.bio, w.image, o.follower_id IS NOT NULL AS following
+      FROM a LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
+      LEFT JOIN follower o ON o.bucket = a.bucket AND o.author_id = a.author_id AND o.follower_id = ${user.id}`
     if (!row) throw unknownArticle()
-    if (row.gone) context.invalidate(favoriteLists, articleTag(slug))
-    return answer(context, row, author, false)
+    if (row.changed) context.invalidate(favoriteLists, articleTag(slug))
+    return { article: viewOf(row, row, false, row.following) }
   },
 })
 

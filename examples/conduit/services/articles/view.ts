@@ -13,15 +13,18 @@ export async function following(context: Calls, viewer: string | null, rows: rea
   return new Set(await context.call(followedBy, { follower: viewer, people: others }))
 }
 
-export interface AuthorRow { readonly username: string; readonly bio: string | null; readonly image: string | null }
+export interface AuthorRow { readonly username: string | null; readonly bio: string | null; readonly image: string | null }
 
 type Writing = Pick<CommandContext<unknown, { readonly id: string }>, 'call' | 'user'>
 
-export async function articleView(context: Writing, row: ArticleRow, { username, bio, image }: AuthorRow, favorited: boolean) {
-  const follows = await following(context, context.user.id, [row])
+export function viewOf(row: ArticleRow, { username, bio, image }: AuthorRow, favorited: boolean, follows: boolean) {
   return {
     slug: row.slug, title: row.title, description: row.description, body: row.body, tagList: row.tags,
     createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(), favorited, favoritesCount: row.favorites_count,
-    author: { username, bio, image, following: follows.has(row.author_id) },
+    author: { username: username ?? '', bio, image, following: follows },
   }
+}
+
+export async function articleView(context: Writing, row: ArticleRow, author: AuthorRow, favorited: boolean) {
+  return viewOf(row, author, favorited, (await following(context, context.user.id, [row])).has(row.author_id))
 }
