@@ -81,6 +81,16 @@ export const commitChecks: Suite<{ readonly database: Database }>['checks'] = {
     const { rows } = await database.query<{ id: string }>('alpha', { text: 'SELECT id FROM item ORDER BY id', values: [] })
     assert.deepEqual(rows.map(row => row.id), ['a', 'b'])
   },
+  async 'what another call has remembered first is not done again, though nobody waits to hear that'({ database }) {
+    const call = (id: string) => write(database, async transaction => {
+      await transaction.query(insert(id, bucket))
+      transaction.remember('create', 'k', { fingerprint: 'f', answer: id }).catch(() => {})
+    })
+    await call('a')
+    await assert.rejects(call('b'))
+    const { rows } = await database.query<{ id: string }>('alpha', { text: 'SELECT id FROM item', values: [] })
+    assert.deepEqual(rows.map(row => row.id), ['a'])
+  },
   async 'a transaction tells a position that covers it, and none before it has committed'({ database }) {
     const before = await database.position()
     let told = false

@@ -79,7 +79,7 @@ export interface Transaction extends Session {
   unclaim(claim: Claim): Promise<void>
   /** The answer already given under this key, or null. Sees committed calls only. */
   recall(scope: string, key: string): Promise<Remembered | null>
-  /** Keeps the answer; rejects with IDEMPOTENCY_IN_FLIGHT when a concurrent call was first. */
+  /** Keeps the answer; rejects with IDEMPOTENCY_IN_FLIGHT when a concurrent call was first, and the transaction fails, though nobody waits for it. */
   remember(scope: string, key: string, remembered: Remembered): Promise<void>
   /** Of these message ids, the ones this consumer has not handled; marks them handled. */
   firstSeen(consumer: string, messages: readonly Pick<Message, 'id' | 'bucket'>[]): Promise<Set<string>>

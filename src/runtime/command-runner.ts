@@ -40,20 +40,21 @@ export class CommandRunner {
     const scope = { service: intent.service.name, bucket: key.bucket, deadlineMonotonicMs: deadline.atMonotonicMs, mayBeRefused: metadata.mayBeRefused ?? false, after: this.#options.session.living(metadata.token)?.token.positions }
     if (metadata.token && definition.reads) await span.begin('await', 'read models').around(this.#options.session.awaitProjections(definition.reads, metadata.token))
     const work = new UnitOfWork(this.#options, scope, key.key, span)
+    const memory = metadata.idempotencyKey && this.#options.remembersAnswers !== false ? new Memory(intent, call, user?.id) : null
+    // Most calls come for the first time, so nobody waits to hear that: it travels with the handler's first statement.
+    const known = memory && work.transaction().then(transaction => transaction.recall(memory.scope, memory.key))
+    known?.catch(() => {})
     try {
-      const memory = metadata.idempotencyKey && this.#options.remembersAnswers !== false ? new Memory(intent, call, user?.id) : null
-      const remembered = memory && await (await work.transaction()).recall(memory.scope, memory.key)
-      if (remembered) {
-        await work.abandon(fault('CONFLICT', 'answered from memory'))
-        if (remembered.fingerprint !== memory.fingerprint) throw fault('IDEMPOTENCY_MISMATCH')
-        return { output: remembered.answer, kept: null, token: await this.#options.session.tokenAfterWrite(metadata.token) }
-      }
       const output = await this.#handle(intent, { intent, metadata, user, deadline, bucket: key.bucket, span }, work, input)
-      if (memory) await (await work.transaction()).remember(memory.scope, memory.key, { fingerprint: memory.fingerprint, answer: output ?? null })
-      return await this.#acknowledge(work, output, metadata.token, span)
+      if (await known) throw fault('CONFLICT', 'answered from memory')
+      return await this.#acknowledge(work, output, metadata.token, span, memory)
     } catch (error) {
       await work.abandon(error)
-      throw error
+      // A call that comes again may fail of what it has done itself.
+      const remembered = await known?.catch(() => null)
+      if (!remembered) throw error
+      if (remembered.fingerprint !== memory!.fingerprint) throw fault('IDEMPOTENCY_MISMATCH')
+      return { output: remembered.answer, kept: null, token: await this.#options.session.tokenAfterWrite(metadata.token) }
     }
   }
 
@@ -70,7 +71,10 @@ export class CommandRunner {
     return output
   }
 
-  async #acknowledge(work: UnitOfWork, output: unknown, token: string | undefined, span: Span): Promise<Outcome> {
+  async #acknowledge(work: UnitOfWork, output: unknown, token: string | undefined, span: Span, memory: Memory | null): Promise<Outcome> {
+    // Not awaited: it travels with COMMIT, which becomes a ROLLBACK when another call was first.
+    const kept = memory && (await work.transaction()).remember(memory.scope, memory.key, { fingerprint: memory.fingerprint, answer: output ?? null })
+    kept?.catch(() => {})
     if (this.#options.acknowledgeAfterCommit === false) {
       // As late as an engine that writes behind: a crash falls between in every run.
       void sleep(writtenBehindMs).then(() => work.finish()).catch(() => {})
@@ -78,7 +82,8 @@ export class CommandRunner {
     }
     const committed = work.isDue ? work.committed() : null
     committed?.catch(() => {})
-    if (!await work.finish()) return { output, kept: null, token }
+    const isCommitted = await work.finish().catch(async (error: unknown) => { await kept; throw error })
+    if (!isCommitted) return { output, kept: null, token }
     const [newToken] = await Promise.all([span.begin('position', 'log').around(this.#options.session.tokenAfterWrite(token, await committed)), work.spread()])
     return { output, kept: null, token: newToken }
   }

@@ -5,11 +5,12 @@ import { failures, verify } from '../../src/conformance/check.ts'
 import { databaseSuite } from '../../src/conformance/database.ts'
 import { leaseSuite } from '../../src/conformance/lease.ts'
 import { databaseDriver, leaseDriver } from '../support/postgres-drivers.ts'
-import { acknowledgesBeforeCommit, forgetsBucket, forgetsFailures, forgetsInbox, frozenPosition, neverEnters, neverRefuses, outlivesTransactions, refusesWhileAway, tellsTooEarly } from './broken/database.ts'
+import { acknowledgesBeforeCommit, forgetsAnswers, forgetsBucket, forgetsFailures, forgetsInbox, frozenPosition, neverEnters, neverRefuses, outlivesTransactions, refusesWhileAway, tellsTooEarly } from './broken/database.ts'
 import { believesAnyToken, grantsTwice, noticesNoLoss } from './broken/lease.ts'
 
 const databases = [
   [acknowledgesBeforeCommit, 'a failure that the work swallowed still rejects'],
+  [forgetsAnswers, 'what another call has remembered first is not done again, though nobody waits to hear that'],
   [forgetsBucket, 'a row of another bucket is refused on insert, update and delete'],
   [forgetsInbox, 'an inbox passes each message once per consumer'],
   [forgetsFailures, 'what fails without anybody waiting fails the transaction, with its own error'],

@@ -25,8 +25,8 @@ const claimOwnerText = ofRuntime('claim', 'SELECT owner FROM tenfold.claim WHERE
 const unclaimText = ofRuntime('claim', 'DELETE FROM tenfold.claim WHERE bucket = $1 AND service = $2 AND scope = $3 AND value = $4 AND owner = $5')
 const recallText = ofRuntime('idempotency', 'SELECT fingerprint, answer FROM tenfold.idempotency WHERE bucket = $1 AND service = $2 AND scope = $3 AND key = $4')
 const rememberText = ofRuntime('idempotency', `
-  INSERT INTO tenfold.idempotency (bucket, service, scope, key, fingerprint, answer) VALUES ($1, $2, $3, $4, $5, $6)
-  ON CONFLICT (bucket, service, scope, key) DO NOTHING`)
+  INSERT INTO tenfold.idempotency (bucket, service, scope, key, fingerprint, answer) VALUES ($1, $2, $3, $4, $5, $6)`)
+const uniqueViolation = '23505'
 const firstSeenText = ofRuntime('inbox', `
   INSERT INTO tenfold.inbox (bucket, service, consumer, id)
   SELECT bucket, $2, $3, id FROM unnest($1::smallint[], $4::uuid[]) AS message (bucket, id)
@@ -147,8 +147,11 @@ export class PostgresTransaction implements Transaction {
   }
 
   async remember(scope: string, key: string, { fingerprint, answer }: Remembered): Promise<void> {
-    const { affected } = await this.query({ text: rememberText, values: [this.bucket ?? 0, this.#scope.service, scope, key, fingerprint, JSON.stringify(answer)] })
-    if (affected === 0) throw fault('IDEMPOTENCY_IN_FLIGHT')
+    try {
+      await this.query({ text: rememberText, values: [this.bucket ?? 0, this.#scope.service, scope, key, fingerprint, JSON.stringify(answer)] })
+    } catch (error) {
+      throw (error as { code?: string }).code === uniqueViolation ? fault('IDEMPOTENCY_IN_FLIGHT', undefined, { cause: error }) : error
+    }
   }
 
   async firstSeen(consumer: string, messages: readonly Pick<Message, 'id' | 'bucket'>[]): Promise<Set<string>> {

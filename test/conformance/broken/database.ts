@@ -70,6 +70,9 @@ export const refusesWhileAway = (database: Database): Database => over(database,
 /** Stays with the first bucket. */
 export const neverEnters = (database: Database): Database => changed(database, () => ({ enter() {} }))
 
+/** Keeps no answer. */
+export const forgetsAnswers = (database: Database): Database => changed(database, () => ({ async remember() {} }))
+
 /** Reads wherever it is quickest. */
 export const forgetsSession = (database: Database): Database => over(database, { reader: (service, wish) => database.reader(service, { ...wish, after: [] }) })
 
