@@ -124,7 +124,11 @@ export class Session {
     this.#usesReplicas = true
     if (!(reader instanceof Promise) && reader.server === primaryServer) return new Reading(reader, this)
     const isUncovered = isKept && this.#forgotten > (this.#covered?.forgotten ?? 0)
-    if (awaits && (isUncovered || (session !== null && reads.length > 0))) return this.#informed(service, options, after)
+    if (awaits && (isUncovered || (session !== null && reads.length > 0))) {
+      // Another is chosen below: what becomes of this one is nobody's business, and no fault of the program.
+      if (reader instanceof Promise) reader.catch(() => {})
+      return this.#informed(service, options, after)
+    }
     return reader instanceof Promise ? reader.then(one => new Reading(one, this)) : new Reading(reader, this)
   }
 

@@ -135,7 +135,7 @@ class Driver implements PostgresDatabase {
   }
 
   async #committing(): Promise<readonly string[]> {
-    const { rows } = await this.#count(() => this.#connections.owner.query<{ transaction: string }>({ name: 'tenfold_committing', text: committingText }))
+    const { rows } = await this.#count(() => this.#connections.owner.query<{ transaction: string }>({ name: 'tenfold_committing', text: committingText })).catch((error: unknown) => { throw refusalOf(error) })
     return rows.map(({ transaction }) => transaction)
   }
 
