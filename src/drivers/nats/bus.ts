@@ -37,6 +37,7 @@ const balanceMs = 500
 const pollMs = 250
 /** What was learnt longer ago does not count, as with the bus in the database. */
 const freshMs = 1_000
+const leftMs = (deadlineMs: number): number => Math.max(0, deadlineMs - monotonicMs())
 
 export const openNatsBus = (options: NatsBusOptions): Bus => new NatsBus(options)
 
@@ -110,11 +111,11 @@ class NatsBus implements Bus {
     if (position && this.#shows(consumer, position)) return true
     const startedAtMs = monotonicMs()
     const names = await this.#namesOf(consumer, deadlineMs)
-    if (!names || !await this.#options.outbox.carried(names, Math.max(0, deadlineMs - monotonicMs()), position)) return false
+    if (!names || !await this.#options.outbox.carried(names, leftMs(deadlineMs), position)) return false
     let relay = await this.#relayNow(deadlineMs)
     while (!relay || !this.#handled(consumer, names, relay, lsn)) {
       if (monotonicMs() >= deadlineMs) return false
-      await this.#book.changed(Math.min(pollMs, deadlineMs - monotonicMs()))
+      await this.#book.changed(Math.min(pollMs, leftMs(deadlineMs)))
       relay ??= await this.#relayNow(deadlineMs)
     }
     if (position) this.#shown.set(consumer, { position, atMs: startedAtMs })
@@ -161,7 +162,7 @@ class NatsBus implements Bus {
       const names = this.#subscriptions.get(consumer)?.names ?? this.#recordsOf(consumer).find(one => one)?.names
       if (names) return names
       if (monotonicMs() >= deadlineMs) return null
-      await this.#book.changed(deadlineMs - monotonicMs())
+      await this.#book.changed(leftMs(deadlineMs))
     }
   }
 
@@ -173,7 +174,7 @@ class NatsBus implements Bus {
         this.#book.readRelay().then(resolve, () => resolve(null))
       })
     })
-    return await Promise.race([this.#asking, sleep(deadlineMs - monotonicMs())]) ?? null
+    return await Promise.race([this.#asking, sleep(leftMs(deadlineMs))]) ?? null
   }
 
   #handled(consumer: string, names: readonly string[], { made, lanes }: RelayRecord, lsn: bigint): boolean {
