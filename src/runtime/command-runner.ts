@@ -40,21 +40,20 @@ export class CommandRunner {
     const scope = { service: intent.service.name, bucket: key.bucket, deadlineMonotonicMs: deadline.atMonotonicMs, mayBeRefused: metadata.mayBeRefused ?? false, after: this.#options.session.living(metadata.token)?.token.positions }
     if (metadata.token && definition.reads) await span.begin('await', 'read models').around(this.#options.session.awaitProjections(definition.reads, metadata.token))
     const work = new UnitOfWork(this.#options, scope, key.key, span)
-    const memory = metadata.idempotencyKey && this.#options.remembersAnswers !== false ? new Memory(intent, call, user?.id) : null
-    // Most calls come for the first time, so nobody waits to hear that: it travels with the handler's first statement.
-    const known = memory && work.transaction().then(transaction => transaction.recall(memory.scope, memory.key))
-    known?.catch(() => {})
     try {
+      const memory = metadata.idempotencyKey && this.#options.remembersAnswers !== false ? new Memory(intent, call, user?.id) : null
+      // Awaited: what a handler does outside of its transaction must not be done again either.
+      const remembered = memory && await (await work.transaction()).recall(memory.scope, memory.key)
+      if (remembered) {
+        await work.abandon(fault('CONFLICT', 'answered from memory'))
+        if (remembered.fingerprint !== memory.fingerprint) throw fault('IDEMPOTENCY_MISMATCH')
+        return { output: remembered.answer, kept: null, token: await this.#options.session.tokenAfterWrite(metadata.token) }
+      }
       const output = await this.#handle(intent, { intent, metadata, user, deadline, bucket: key.bucket, span }, work, input)
-      if (await known) throw fault('CONFLICT', 'answered from memory')
       return await this.#acknowledge(work, output, metadata.token, span, memory)
     } catch (error) {
       await work.abandon(error)
-      // A call that comes again may fail of what it has done itself.
-      const remembered = await known?.catch(() => null)
-      if (!remembered) throw error
-      if (remembered.fingerprint !== memory!.fingerprint) throw fault('IDEMPOTENCY_MISMATCH')
-      return { output: remembered.answer, kept: null, token: await this.#options.session.tokenAfterWrite(metadata.token) }
+      throw error
     }
   }
 
