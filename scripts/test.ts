@@ -38,7 +38,7 @@ const soakedOnly = [
   'test/faults/matrix.test.ts', 'test/replicas/conformance.test.ts', 'test/replicas/sessions.test.ts',
 ]
 /** What does not hold everywhere yet waits to be named, in the soak: `npm run soak -- FILE` (docs/advisor.md, docs/faults.md, docs/database.md; and the long form of test/load/queue.test.ts). */
-const named = ['test/faults/controls.test.ts', 'test/faults/replaced.test.ts', 'test/insight/scenarios.test.ts', 'test/replicas/patroni.test.ts', 'test/scaling/replay.test.ts']
+const named = ['test/faults/controls.test.ts', 'test/faults/replaced.test.ts', 'test/insight/scenarios.test.ts', 'test/replicas/patroni.test.ts']
 /** Whole deployments, which take all processors there are: two at a time, and the longest first, so that none runs alone at the end. The others mostly wait for one engine. */
 const first = [
   'test/topologies/', 'test/advise.test.ts', 'test/faults/', 'test/processes/', 'test/crash/', 'test/replicas/', 'test/console/', 'test/consistency/', 'test/insight/', 'test/overload/', 'test/load/', 'test/cli/', 'test/metrics/',
