@@ -209,18 +209,6 @@ export const balancerSuite = suite<BalancerSubject>('balancer', {
     const answers = await many(30, index => ask(`${url}/${index}`, index % 2 ? 'POST' : 'GET'))
     assert.deepEqual(new Set(answers.map(one => one.body)), new Set([staying!.node.name]))
   }),
-  'a node that dies at its work loses nobody a request, though it has the least to do from then on': withNodes(2, async (subject, gone, staying) => {
-    const { url } = subject
-    await untilAll(subject, [gone!, staying!])
-    staying!.delayMs = 1_500
-    const running = many(6, () => ask(`${url}/running`))
-    await eventually('one has more to do than the other', async () => gone!.inFlight === 0 && staying!.inFlight >= 2)
-    gone!.delayMs = 500
-    const lost = ask(`${url}/lost`)
-    await eventually('the other works', async () => gone!.inFlight === 1)
-    gone!.end()
-    assert.deepEqual([(await lost).body, ...new Set((await running).map(one => one.status))], [staying!.node.name, 200])
-  }),
   'a node that fails far more often than the others gets nothing for a while, and is trusted again': withNodes(3, async (subject, bad, ...good) => {
     const { balancer, url, ejectMs } = subject
     await untilAll(subject, [bad!, ...good])

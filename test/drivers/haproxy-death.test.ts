@@ -56,6 +56,6 @@ async function withDeaths(rounds: number, refusalsMax?: number): Promise<number>
   return failed
 }
 
-test('no request fails', { skip }, async () => { assert.equal(await withDeaths(3), 0) })
+test('a death beside a node that was only just added fails no request', { skip }, async () => { assert.equal(await withDeaths(3), 0) })
 
 test('negative control: a dead node that is asked ten times fails some', { skip }, async () => { assert.ok(await withDeaths(12, 10) > 0) })
