@@ -10,6 +10,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
+import { inspect } from 'node:util'
 import { installEngines } from './engines.ts'
 
 const root = path.dirname(import.meta.dirname)
@@ -76,11 +77,21 @@ function printLongest(): void {
   process.stdout.write(`The longest files, in seconds:\n${longest.map(([file, ms]) => `${(ms / 1_000).toFixed(1).padStart(7)}  ${path.relative(root, file)}`).join('\n')}\n`)
 }
 
+/** Why what failed did, again at the end: of long output only the end may be kept. */
+const reasons: string[] = []
+
+function noteFailure(name: string, file: string | undefined, error: Error & { readonly failureType?: string }): void {
+  process.exitCode = 1
+  // A test is also said to fail where one within it did.
+  if (error.failureType === 'subtestsFailed') return
+  reasons.push(`✖ ${file ? path.relative(root, file) : ''}: ${name}\n${inspect(error.cause ?? error, { depth: 6, maxStringLength: 4_000, maxArrayLength: 20 }).slice(0, 6_000)}`)
+}
+
 /** In this order: `node --test` would sort them. */
 async function runFiles(chosenFiles: readonly string[], concurrency: number): Promise<void> {
   if (chosenFiles.length === 0) return
   const results = run({ files: chosenFiles.map(file => path.resolve(root, file)), concurrency, cwd: root })
-  results.on('test:fail', () => { process.exitCode = 1 })
+  results.on('test:fail', ({ name, file, details }) => noteFailure(name, file, details.error))
   for (const event of ['test:pass', 'test:fail'] as const) results.on(event, ({ file, nesting, details }) => { if (file && nesting === 0) spentMs.set(file, (spentMs.get(file) ?? 0) + details.duration_ms) })
   for await (const text of results.compose(new spec())) process.stdout.write(text as string)
 }
@@ -96,3 +107,4 @@ await runFiles(files.filter(file => !isMeasuring(file) && !isDeployment(file)), 
 await runFiles(files.filter(isMeasuring), 1)
 await types
 if (files.length > 1) printLongest()
+if (reasons.length > 0) process.stdout.write(`Why what failed did:\n${reasons.join('\n')}\n`)
