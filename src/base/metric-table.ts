@@ -52,6 +52,7 @@ const processes = {
   db_client_connections: { type: 'gauge', of: 'process', labels: [...pool, 'state'], help: 'Connections to the database by state, used and idle; pools are read (single statements), write (transactions) and those of the runtime, whose service is tenfold.' },
   db_client_connections_max: { type: 'gauge', of: 'process', labels: pool, help: 'Connections that the pool may open.' },
   db_client_connections_pending_requests: { type: 'gauge', of: 'process', labels: pool, help: 'Who waits for a connection; of the pool read the statements sent behind another one on the same connection.' },
+  tenfold_service_connections_max: { type: 'gauge', of: 'process', labels: [], help: 'Connections that the process could open for each service, of the pools read and write together, before those of all processes no longer fit into what Postgres allows.' },
   tenfold_limiter_limit: { type: 'gauge', of: 'process', labels: [], help: 'Requests that the limiter lets run at once.' },
   tenfold_limiter_in_flight: { type: 'gauge', of: 'process', labels: [], help: 'Requests that run, by their cost. What exceeds the limit is refused at once: there is no queue.' },
   tenfold_cache_bytes: { type: 'gauge', of: 'process', labels: [], help: 'Bytes of the answers that are kept.' },

@@ -28,6 +28,12 @@ export class Reading {
     return found.length === 0 ? null : found.reduce((sum, one) => sum + ('value' in one ? one.value : one.count), 0)
   }
 
+  /** Of a gauge, the smallest that any process tells; null when nobody does. */
+  least(name: MetricName): number | null {
+    const found = this.of(name).flatMap(one => 'value' in one ? [one.value] : [])
+    return found.length === 0 ? null : Math.min(...found)
+  }
+
   values(name: MetricName, label: string): string[] { return [...new Set(this.of(name).map(one => one.labels[label]!))] }
 }
 

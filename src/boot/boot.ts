@@ -136,7 +136,8 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const services = app.services.map(one => one.name)
   const metrics = options.metrics === false ? null : new MetricRegistry()
   if (metrics) closers.add(measureProcess(metrics))
-  const pools = await poolSizesFor(options)
+  const { perService, ...pools } = await poolSizesFor(options)
+  metrics?.observe('tenfold_service_connections_max', () => [{ labels: {}, value: perService }])
   const drivers = driversOf(topology.ports, { databaseUrl: options.databaseUrl, brokerUrl: options.brokerUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools, metrics })
   const engines = options.inbox === false ? { ...drivers, database: withoutInbox(drivers.database) } : drivers
   const { database, bus, queue, transport, cache, sharedCache, broadcast, leases } = engines

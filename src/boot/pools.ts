@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { maxConnectionsOf } from '../drivers/postgres/connection.ts'
 import { poolSizes, poolSizesWanted } from '../drivers/postgres/server-settings.ts'
 import type { ConnectionDemand, PoolSizes } from '../drivers/postgres/server-settings.ts'
+import type { Logger } from '../base/log.ts'
 import type { Application } from '../model/app.ts'
 import { processCountOf } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
@@ -14,10 +15,17 @@ export interface PoolOptions {
   /** Undefined: one process, which nothing restarts. */
   readonly processCount?: number | undefined
   readonly cpu?: number | undefined
+  readonly log: Logger
 }
 
-export async function poolSizesFor(options: PoolOptions): Promise<PoolSizes> {
-  return poolSizes({ ...demandOf(options), maxConnections: await maxConnectionsOf(options.databaseUrl) })
+export async function poolSizesFor(options: PoolOptions): Promise<PoolSizes & { readonly perService: number }> {
+  const maxConnections = await maxConnectionsOf(options.databaseUrl)
+  const sizes = poolSizes({ ...demandOf(options), maxConnections })
+  const { connections } = options.topology.ports.database
+  if (connections && (sizes.readersMax < connections.read || sizes.writersMax < connections.write)) {
+    options.log.warn({ wanted: connections, given: { read: sizes.readersMax, write: sizes.writersMax }, maxConnections }, `ports.database.connections of the topology do not fit: Postgres allows ${maxConnections} connections, which leaves each service ${sizes.perService} in each process; raise max_connections`)
+  }
+  return sizes
 }
 
 /** Of several processes one more runs while they are restarted. */

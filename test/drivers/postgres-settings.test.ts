@@ -71,7 +71,7 @@ test('all pools of all processes and the reserve fit into max_connections, or ar
     }
   }
   assert.ok(refused > 0)
-  assert.deepEqual(poolSizes({ maxConnections: 800, processes: 1, workers: 1, services: 5, consumers: 7 }), { readersMax: 3, writersMax: 8 })
+  assert.deepEqual(poolSizes({ maxConnections: 800, processes: 1, workers: 1, services: 5, consumers: 7 }), { readersMax: 3, writersMax: 8, perService: 150 })
 })
 
 test('the real server starts with them, and SHOW agrees', async context => {

@@ -19,7 +19,7 @@ function evidence(at: Evidence['intents'][number]['at'], doing: Partial<typeof i
     requests: { perSecond: 100, meanMs: 100, inFlight: 10, shedPerSecond: 0 },
     processes: [{ process: 'app-0', answersRequests: true, loop: 0.3, cpu: 0.3, cpuWait: 0, loopDelayMs: 1 }],
     pools: [{ service: 'shop', pool: 'write', max: 8, used: 2, waiting: 0 }, { service: 'shop', pool: 'read', max: 3, used: 1, waiting: 0 }],
-    intents: [{ intent: 'shop.list', perSecond: 100, at }],
+    connectionsPerService: 40, intents: [{ intent: 'shop.list', perSecond: 100, at }],
     activity: { samples: 100, services: [{ service: 'shop', doing: { ...idle, ...doing } }], intents: [], holders: [] },
     databaseCpu: 0.2, databaseCpuWait: 0, statements: [], ghosts: [], generator: null, ...more,
   }
@@ -115,7 +115,7 @@ test('computing in the database: an index where one is missing, else kept answer
   assert.equal(kept.kind, 'keep-answers')
   assert.match(kept.text, /70 to 90 % would be hits/)
   assert.match(kept.command!, /freshness: \{ freshMs: 10000 \} in shop\.list, if its answers may be that old/)
-  assert.ok(kept.gain[0] > 1.5 && kept.gain[1] < 35, kept.gain.join())
+  assert.ok(kept.gain[0] > 1.5 && kept.gain[1] < 40, kept.gain.join())
   assert.equal(bindingOf(computing({ ghosts: [{ ...ghost, sizes: [{ bytesMax: 67_108_864, hits: [0.1, 0.9] }] }] }), [], configured).proposal.kind, 'change-code', 'few are asked again')
   assert.equal(bindingOf(computing({ ghosts: [ghost] }), [], { ...configured, hasCache: true }).proposal.kind, 'change-code')
 })
@@ -127,6 +127,19 @@ test('a full loop: the next topology where processors are free, else less to com
   assert.ok(full(1.5).gain[0] > 1.1 && full(1.5).gain[1] < 4, full(1.5).gain.join())
   assert.equal(full(3.9).kind, 'change-code')
   assert.equal(bindingOf(evidence({ own: 9, statement: 1 }, { cpu: 0.5 }, { processes: process(0.99) }), [], { ...configured, nextTopology: null }).proposal.kind, 'add-process')
+})
+
+test('connections: as many as are asked for, or as Postgres leaves, and then the rest still waits', () => {
+  const waits = (connectionsPerService: number | null) => bindingOf(evidence({ own: 0.5, statement: 9.5 }, { pause: 3 }, { pools: pools(6.5, 'read'), connectionsPerService }), [], configured).proposal
+  assert.match(waits(40).command!, /connections: \{ read: 13, write: 8 \}/)
+  assert.deepEqual([waits(null).command, waits(null).gain], [waits(40).command, waits(40).gain])
+  const few = waits(8)
+  assert.match(few.command!, /connections: \{ read: 7, write: 1 \}/)
+  assert.match(few.why.join(), /13 would do, and max_connections of Postgres leaves 8/)
+  assert.ok(few.gain[1] < waits(40).gain[1], 'some still wait')
+  const none = waits(4)
+  assert.equal(none.command, null)
+  assert.match(none.text, /^raise max_connections/)
 })
 
 test('the text names what binds, what does not and why, the step, the command and the gain', () => {

@@ -36,7 +36,6 @@ export class PlantedDeployment {
   static async open(): Promise<PlantedDeployment> {
     const app = await plantedApp()
     await app.topology('narrow', '1-monolith', [[embedded, `${embedded}, connections: { read: 1, write: 2 }`]])
-    await app.topology('wide', '1-monolith', [[embedded, `${embedded}, connections: { read: 16, write: 16 }`]])
     await app.topology('kept', '1-monolith', [[`cache: { driver: 'none' }`, `cache: { driver: 'memory', bytesMax: 67_108_864 }`]])
     return new PlantedDeployment(app, await copyOfSeededData())
   }
@@ -67,6 +66,13 @@ export class PlantedDeployment {
       const evidence = withGenerator(await looking.promise, report)
       if (isSteady(evidence) || look === looksMax) return { evidence, binding: bindingOf(evidence, await this.#findings(), this.#configured()) }
     }
+  }
+
+  /** Runs with the connections that a proposal's command says. */
+  async runWith(command: string): Promise<void> {
+    const [connections] = /connections: \{[^}]*\}/.exec(command)!
+    await this.#app.topology('proposed', '1-monolith', [[embedded, `${embedded}, ${connections}`]])
+    await this.runOn('proposed')
   }
 
   async #evidence(seconds: number): Promise<Evidence> {

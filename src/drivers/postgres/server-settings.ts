@@ -138,8 +138,8 @@ export function connectionsOf({ processes, workers, services, consumers }: Omit<
   return connectionsReserved + processes * (fixedPerProcess + services * (readersMax + writersMax)) + workers * (fixedPerWorker + consumers)
 }
 
-/** Pools as large as they are wanted, or smaller, so that together they fit; refuses when even the smallest do not. */
-export function poolSizes(demand: ConnectionDemand): PoolSizes {
+/** Pools as large as they are wanted, or smaller, so that together they fit, and how many there could be; refuses when even the smallest do not. */
+export function poolSizes(demand: ConnectionDemand): PoolSizes & { readonly perService: number } {
   const free = demand.maxConnections - connectionsOf(demand, { readersMax: 0, writersMax: 0 })
   const perService = Math.floor(free / demand.processes / demand.services)
   if (perService < 2) {
@@ -150,5 +150,5 @@ export function poolSizes(demand: ConnectionDemand): PoolSizes {
   // Readers are pipelined: one does the work of several, so a third of the connections is enough, unless more are wanted.
   const part = Math.max(1 / 3, wanted.readersMax / (wanted.readersMax + wanted.writersMax))
   const readersMax = clamp(1, Math.floor(perService * part), Math.min(wanted.readersMax, perService - 1))
-  return { readersMax, writersMax: Math.min(wanted.writersMax, perService - readersMax) }
+  return { readersMax, writersMax: Math.min(wanted.writersMax, perService - readersMax), perService }
 }

@@ -93,6 +93,8 @@ export interface Evidence {
   readonly requests: { readonly perSecond: number; readonly meanMs: number; readonly inFlight: number; readonly shedPerSecond: number }
   readonly processes: readonly ProcessEvidence[]
   readonly pools: readonly PoolEvidence[]
+  /** What the pools read and write of one service may have together in one process; null where nobody tells. */
+  readonly connectionsPerService: number | null
   readonly intents: readonly IntentEvidence[]
   /** Null where the engine does not tell. */
   readonly activity: ActivityEvidence | null

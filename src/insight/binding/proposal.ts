@@ -31,6 +31,9 @@ const few: Interval = [0, 0.25]
 /** What a change of the code leaves nobody knows. */
 const half: Interval = [0, 0.5]
 const standardCache = 67_108_864
+/** Of a topology that does not say how many connections a pool has. */
+const readersStandard = 3
+const writersStandard = 8
 
 export function propose(evidence: Evidence, diagnosis: Diagnosis, findings: readonly Finding[], configured: Configured): Proposal {
   const { parts } = attribute(evidence)
@@ -138,12 +141,20 @@ class Maker {
 
   connections(at: string): Proposal {
     const [service, kind] = at.split(' ') as [string, string]
+    const { processes } = this.#configured
     const pool = this.#evidence.pools.find(one => one.service === service && one.pool === kind)!
-    const wanted = Math.ceil((pool.used + pool.waiting) * 1.25 / this.#configured.processes) + 1
+    const [now, asked] = [Math.round(pool.max / processes), (pool.used + pool.waiting) / processes]
+    const enough = Math.ceil(asked * 1.25) + 1
+    const room = this.#evidence.connectionsPerService ?? Infinity
+    // The other pool keeps what it has as a standard, or what is left, and something always.
+    const other = Math.max(1, Math.min(kind === 'read' ? writersStandard : readersStandard, room - enough))
+    const given = Math.min(enough, room - other)
+    if (given <= now) return this.#make({ kind: 'more-connections', text: `raise max_connections of Postgres, and give the ${kind} pool of ${service} ${enough} connections in each process: all that Postgres allows have been given out`, gain: this.#gain('pool', few), target: { pool: at, resource: 'pool' } })
     return this.#make({
-      kind: 'more-connections', text: `give the ${kind} pool of ${service} more connections: ${wanted} in each process, instead of ${Math.round(pool.max / this.#configured.processes)}`,
-      command: `ports.database of the topology:\nconnections: ${kind === 'read' ? `{ read: ${wanted}, write: 8 }` : `{ read: 3, write: ${wanted} }`}`,
-      gain: this.#gain('pool', [0, 0.2], { connections: wanted * this.#configured.processes - pool.max }), target: { pool: at, resource: 'pool' },
+      kind: 'more-connections', text: `give the ${kind} pool of ${service} more connections: ${given} in each process, instead of ${now}`,
+      command: `ports.database of the topology:\nconnections: ${kind === 'read' ? `{ read: ${given}, write: ${other} }` : `{ read: ${other}, write: ${given} }`}`,
+      why: given < enough ? [`${enough} would do, and max_connections of Postgres leaves ${room} to each service in each process, both pools together`] : [],
+      gain: this.#gain('pool', waitLeft(asked, now, given), { connections: given * processes - pool.max }), target: { pool: at, resource: 'pool' },
     })
   }
 
@@ -164,6 +175,12 @@ class Maker {
     const proposal = this.code('event-loop', `let ${intent} compute less, or in a job: no core is free for another process`, { intent })
     return { ...proposal, why: [...proposal.why, `${free.toFixed(1)} cores are free`] }
   }
+}
+
+/** Who waits then, of those who wait now: all ask again when they are answered, and each connection that is more answers sooner. */
+function waitLeft(asked: number, now: number, given: number): Interval {
+  const left = Math.max(0, asked - given) / Math.max(1, asked - now) * now / given
+  return [0.7 * left, left + 0.2]
 }
 
 const timeOf = (at: Readonly<Record<string, number | undefined>>): number => Object.values(at).reduce<number>((sum, one) => sum + (one ?? 0), 0)

@@ -38,7 +38,7 @@ export function evidenceOf(observed: Observed): Evidence {
       perSecond, meanMs: perSecond > 0 ? window.sum(http) * 1_000 / (perSecond * window.seconds) : 0,
       inFlight: window.rate('http_server_active_request_seconds_total'), shedPerSecond: window.rate('tenfold_intent_shed_total'),
     },
-    processes: processesOf(window, observed.answering), pools: poolsOf(readings), intents: intentsOf(window),
+    processes: processesOf(window, observed.answering), pools: poolsOf(readings), connectionsPerService: window.after.least('tenfold_service_connections_max'), intents: intentsOf(window),
     activity: observed.activity.length > 0 ? activityOf(observed.activity) : null,
     databaseCpu: told('tenfold_postgres_cpu_seconds_total'), databaseCpuWait: told('tenfold_postgres_cpu_wait_seconds_total'),
     statements: statementsOf(observed, window.seconds), ghosts: observed.ghosts, generator: null,
