@@ -22,7 +22,7 @@ import { runSessions } from './sessions.ts'
 const isSoak = process.env.TENFOLD_SOAK === '1'
 /** Without the stamps some hundred operations are enough to be shown something old. */
 const seeds = isSoak ? [1, 2, 3, 4] : [1, 2]
-const operations = isSoak ? 34_000 : 3_000
+const operations = isSoak ? 25_500 : 3_000
 
 /** Answers kept in each process, and in a Redis that is often too slow. */
 const shared = { redis: { embedded: true, memoryBytesMax: 67_108_864, callMs: 5 }, cache: { driver: 'redis', bytesMax: 1_000_000 } } as const
@@ -69,7 +69,7 @@ test('no session is shown something older than what it wrote or read', async t =
 test('nor where the processes share a Redis', { skip: skipWithout('redis') || (isSoak ? false : 'runs in npm run soak') }, async t => {
   const deployment = await deployRegister(t, {}, shared)
   const stop = holdUp(deployment, randomFrom(11))
-  const outcome = await runSessions({ url: deployment.url, random: randomFrom(12), operations: isSoak ? 60_000 : 3_000 }).finally(stop)
+  const outcome = await runSessions({ url: deployment.url, random: randomFrom(12), operations: isSoak ? 30_000 : 3_000 }).finally(stop)
   t.diagnostic(`${outcome.operations} operations, ${Math.round(outcome.keptShare * 100)} % answered by the cache or into it`)
   assert.deepEqual({ violations: outcome.violations.slice(0, 5), failures: outcome.failures.slice(0, 5) }, { violations: [], failures: [] })
 })

@@ -21,7 +21,7 @@ import { readPage } from '../support/metric-page.ts'
 import { run } from '../support/postgres-group.ts'
 
 const isSoak = process.env.TENFOLD_SOAK === '1'
-const operations = isSoak ? 60_000 : 2_000
+const operations = isSoak ? 40_000 : 2_000
 const timeout = 600_000
 
 async function deployRegister(t: { after(close: () => Promise<void>): void }, cache: unknown, env: Record<string, string> = {}): Promise<TestDeployment> {
