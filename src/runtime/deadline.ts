@@ -40,17 +40,13 @@ export class Deadline {
   }
 
   /** The outcome of the work, or DEADLINE_EXCEEDED when that comes first. */
-  async race<T>(work: Promise<T>): Promise<T> {
+  race<T>(work: Promise<T>): Promise<T> {
     running.add(this)
     if (!sweeping) { sweeping = true; after(sweepMs, sweep, true) }
-    try {
-      return await new Promise<T>((resolve, reject) => {
-        this.#reject = reject
-        work.then(resolve, reject)
-      })
-    } finally {
-      running.delete(this)
-    }
+    return new Promise<T>((resolve, reject) => {
+      this.#reject = reject
+      work.then(value => { running.delete(this); resolve(value) }, (error: unknown) => { running.delete(this); reject(error) })
+    })
   }
 
   expire(): void {

@@ -6,6 +6,7 @@
 import { Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely'
 import type { CompiledQuery, DatabaseConnection, Dialect, KyselyPlugin, QueryResult } from 'kysely'
 import { fault } from '../base/errors.ts'
+import { monotonicMs } from '../base/time.ts'
 import type { Sql, Write } from '../model/context.ts'
 import type { Result, Statement } from '../ports/database.ts'
 import { bucketPlugin } from './bucket-plugin.ts'
@@ -15,8 +16,9 @@ export type RunStatement = <Row>(statement: Statement) => Promise<Result<Row>>
 
 export function sqlOver(run: RunStatement, statistics: RunStatistics): Sql {
   return async <Row>(strings: TemplateStringsArray, ...values: readonly unknown[]) => {
-    const { rows } = await statistics.timed(() => run<Row>({ text: statistics.template(strings), values }))
-    return rows
+    const text = statistics.template(strings)
+    const startedAtMs = monotonicMs()
+    try { return (await run<Row>({ text, values })).rows } finally { statistics.took(startedAtMs) }
   }
 }
 
@@ -31,8 +33,12 @@ const noTransaction = async () => { throw fault('NOT_SUPPORTED', 'a command is o
 export function kyselyOver(run: RunStatement, statistics: RunStatistics, bucket: number | null, reference: readonly string[]): Kysely<unknown> {
   const connection: DatabaseConnection = {
     async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
-      const { rows, affected } = await statistics.timed(() => run<Row>({ text: statistics.text(query.sql), values: query.parameters }))
-      return { rows, numAffectedRows: BigInt(affected) }
+      const text = statistics.text(query.sql)
+      const startedAtMs = monotonicMs()
+      try {
+        const { rows, affected } = await run<Row>({ text, values: query.parameters })
+        return { rows, numAffectedRows: BigInt(affected) }
+      } finally { statistics.took(startedAtMs) }
     },
     async *streamQuery() { throw fault('NOT_SUPPORTED', 'streaming a query; page through it instead') },
   }

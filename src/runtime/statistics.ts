@@ -127,13 +127,8 @@ export class RunStatistics {
     return counter?.marked ?? this.#intent.marked(sql)
   }
 
-  /** Adds the time of a statement to that of its intent. */
-  async timed<T>(statement: () => Promise<T>): Promise<T> {
-    const { meter } = this.#intent
-    if (!meter) return statement()
-    const startedAtMs = monotonicMs()
-    try { return await statement() } finally { meter.statementSeconds.add((monotonicMs() - startedAtMs) / 1_000) }
-  }
+  /** Adds the time of a statement, which has just ended, to that of its intent. */
+  took(startedAtMs: number): void { this.#intent.meter?.statementSeconds.add((monotonicMs() - startedAtMs) / 1_000) }
 
   call(target: string): void { this.#count(this.#intent.of(callText + target)) }
 
