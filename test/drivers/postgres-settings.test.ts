@@ -5,11 +5,16 @@ import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import pg from 'pg'
+import { app } from '../../examples/conduit/app.ts'
+import topology from '../../examples/conduit/topologies/1-monolith.ts'
 import { isTenfoldError } from '../../src/base/errors.ts'
 import { silentLogger } from '../../src/base/log.ts'
+import type { Logger } from '../../src/base/log.ts'
+import { poolSizesFor } from '../../src/boot/pools.ts'
 import { startPostgresServer } from '../../src/drivers/postgres/server.ts'
 import { connectionsOf, machineHere, poolSizes, serverSettings } from '../../src/drivers/postgres/server-settings.ts'
 import type { Machine } from '../../src/drivers/postgres/server-settings.ts'
+import { scratchPostgres } from '../support/postgres.ts'
 
 const gibi = 1024 ** 3
 const units: Readonly<Record<string, number>> = { B: 1, kB: 1024, MB: 1024 ** 2, GB: gibi }
@@ -72,6 +77,21 @@ test('all pools of all processes and the reserve fit into max_connections, or ar
   }
   assert.ok(refused > 0)
   assert.deepEqual(poolSizes({ maxConnections: 800, processes: 1, workers: 1, services: 5, consumers: 7 }), { readersMax: 3, writersMax: 8, perService: 150 })
+})
+
+test('connections of a topology that do not fit are fewer, and the log says so', async t => {
+  const scratch = await scratchPostgres()
+  t.after(() => scratch.close())
+  const said: string[] = []
+  const log = { ...silentLogger, warn: (_: unknown, text: string) => { said.push(text) } } as unknown as Logger
+  const sizesWith = (connections: { read: number; write: number }) => poolSizesFor({
+    app, databaseUrl: scratch.url, log, topology: { ...topology, ports: { ...topology.ports, database: { ...topology.ports.database, connections } } },
+  })
+  const few = await sizesWith({ read: 2, write: 2 })
+  assert.deepEqual([few.readersMax, few.writersMax, said.length], [2, 2, 0])
+  const many = await sizesWith({ read: 100, write: 100 })
+  assert.ok(many.readersMax + many.writersMax <= many.perService && many.readersMax < 100, JSON.stringify(many))
+  assert.match(said.join(), new RegExp(`do not fit: Postgres allows \\d+ connections, which leaves each service ${many.perService} in each process`))
 })
 
 test('the real server starts with them, and SHOW agrees', async context => {

@@ -86,7 +86,7 @@ export class Replica {
 
   async #connected(): Promise<pg.Client> {
     if (this.#client) return this.#client
-    const client = new pg.Client({ connectionString: this.#url, connectionTimeoutMillis: lookMs, query_timeout: lookMs, keepAlive: true, application_name: 'tenfold replica' })
+    const client = new pg.Client({ connectionString: this.#url, connectionTimeoutMillis: lookMs, query_timeout: lookMs, keepAlive: true, pipeline: true, application_name: 'tenfold replica' })
     client.on('error', () => { if (this.#client === client) this.lose() })
     await client.connect()
     return this.#client = client
