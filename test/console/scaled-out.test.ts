@@ -75,7 +75,7 @@ async function assertFits(): Promise<void> {
 test('the map shows what runs beside the processes', { skip }, async () => {
   await show('map')
   for (const [title, texts] of [
-    ['HAProxy', ['up', /^\d+ of \d+$/]], ['Replicas', ['2 follow', '2, 1 needed', 'tenfold_1', 'tenfold_2']], ['Redis', ['up', /^[\d.]+ MiB, [\d.]+ %$/]], ['NATS', ['up', 'events', 'jobs']],
+    ['HAProxy', ['up', /^\d+ of \d+$/]], ['Replicas', ['2 follow', '2, 1 needed', 'tenfold_1', 'tenfold_2']], ['Redis', ['up', /^[\d.]+ [KM]iB, [\d.]+ %$/]], ['NATS', ['up', 'events', 'jobs']],
   ] as const) for (const text of texts) await node(title).getByText(text).first().waitFor()
   await assertFits()
 })
