@@ -137,7 +137,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const metrics = options.metrics === false ? null : new MetricRegistry()
   if (metrics) closers.add(measureProcess(metrics))
   const { perService, ...pools } = await poolSizesFor(options)
-  metrics?.observe('tenfold_service_connections_max', () => [{ labels: {}, value: perService }])
+  metrics?.observeOne('tenfold_service_connections_max', () => perService)
   const drivers = driversOf(topology.ports, { databaseUrl: options.databaseUrl, brokerUrl: options.brokerUrl, log, dataFolder: options.dataFolder, secret: options.secret, pools, metrics })
   const engines = options.inbox === false ? { ...drivers, database: withoutInbox(drivers.database) } : drivers
   const { database, bus, queue, transport, cache, sharedCache, broadcast, leases } = engines

@@ -1,9 +1,9 @@
 /** How many connections to the database one process may open for each service, so that those of all processes fit. */
 import { availableParallelism } from 'node:os'
+import type { Logger } from '../base/log.ts'
 import { maxConnectionsOf } from '../drivers/postgres/connection.ts'
 import { poolSizes, poolSizesWanted } from '../drivers/postgres/server-settings.ts'
 import type { ConnectionDemand, PoolSizes } from '../drivers/postgres/server-settings.ts'
-import type { Logger } from '../base/log.ts'
 import type { Application } from '../model/app.ts'
 import { processCountOf } from '../topology/plan.ts'
 import type { Topology } from '../topology/topology.ts'
