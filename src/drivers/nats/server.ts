@@ -8,7 +8,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { accepts, Daemon, findProgram, mendOf } from '../../base/daemon.ts'
+import { Daemon, findProgram, mendOf } from '../../base/daemon.ts'
 import type { Logger } from '../../base/log.ts'
 
 export interface NatsServersOptions {
@@ -37,6 +37,7 @@ interface Place { readonly client: number; readonly route: number }
 const host = '127.0.0.1'
 const user = 'tenfold'
 const packages = ['nats-server']
+const attemptsMax = 5
 
 /** Null where the program is found, else the mend. */
 export const natsMend = (): string | null => mendOf(() => findProgram('nats-server', packages))
@@ -44,29 +45,69 @@ export const natsMend = (): string | null => mendOf(() => findProgram('nats-serv
 const passwordOf = (secret: Buffer): string => createHmac('sha256', secret).update('tenfold nats').digest('hex')
 
 export async function startNatsServers(options: NatsServersOptions): Promise<NatsServers> {
-  const program = findProgram('nats-server', packages)
-  const folder = path.resolve(options.dataFolder, 'nats')
-  const syncs = await canSync(program)
-  const all = Array.from({ length: options.nodes }, (_, index) => path.join(folder, String(index)))
-  const make = (index: number) => new Daemon({
-    title: `NATS ${index}`, program, folder: all[index]!, log: options.log,
-    argv: () => ['-c', path.join(all[index]!, 'nats.conf')], isReady: () => accepts(host, places[index]!.client),
-  })
-  for (const one of all) await mkdir(one, { recursive: true, mode: 0o700 })
-  let places: readonly Place[] = []
-  const daemons = all.map((_, index) => make(index))
-  await Promise.all(daemons.map(one => one.endPredecessor()))
-  places = await placesOf(path.join(folder, 'ports.json'), options.nodes)
-  await Promise.all(all.map((one, index) => writeConfiguration(path.join(one, 'nats.conf'), textOf(options, one, index, places, syncs))))
-  await Promise.all(daemons.map(one => one.start()))
+  const cluster = new Cluster(options, findProgram('nats-server', packages))
+  await cluster.start()
   const password = passwordOf(options.secret)
   return {
-    url: places.map(place => `nats://${user}:${password}@${host}:${place.client}`).join(','), ports: places.map(place => place.client),
-    get pids() { return daemons.map(one => one.pid) },
-    stopNode: index => daemons[index]!.stop(),
-    startNode: index => (daemons[index] = make(index)).start(),
-    stop: async () => { await Promise.all(daemons.map(one => one.stop())) },
+    url: cluster.places.map(place => `nats://${user}:${password}@${host}:${place.client}`).join(','), ports: cluster.places.map(place => place.client),
+    get pids() { return cluster.daemons.map(one => one.pid) },
+    stopNode: index => cluster.daemons[index]!.stop(),
+    startNode: index => (cluster.daemons[index] = cluster.daemonOf(index)).start(),
+    stop: () => cluster.stop(),
   }
+}
+
+class Cluster {
+  readonly #options: NatsServersOptions
+  readonly #program: string
+  readonly #folders: readonly string[]
+  daemons: Daemon[]
+  places: readonly Place[] = []
+
+  constructor(options: NatsServersOptions, program: string) {
+    this.#options = options
+    this.#program = program
+    const folder = path.resolve(options.dataFolder, 'nats')
+    this.#folders = Array.from({ length: options.nodes }, (_, index) => path.join(folder, String(index)))
+    this.daemons = this.#folders.map((_, index) => this.daemonOf(index))
+  }
+
+  daemonOf(index: number): Daemon {
+    const folder = this.#folders[index]!
+    return new Daemon({
+      title: `NATS ${index}`, program: this.#program, folder, log: this.#options.log,
+      argv: () => ['-c', path.join(folder, 'nats.conf')], isReady: () => listens(path.join(folder, 'log'), this.#options.nodes),
+    })
+  }
+
+  async start(): Promise<void> {
+    const { nodes } = this.#options
+    const syncs = await canSync(this.#program)
+    for (const one of this.#folders) await mkdir(one, { recursive: true, mode: 0o700 })
+    await Promise.all(this.daemons.map(one => one.endPredecessor()))
+    for (let attempt = 1; ; attempt++) {
+      this.places = await placesOf(path.join(path.dirname(this.#folders[0]!), 'ports.json'), nodes)
+      await Promise.all(this.#folders.map((one, index) => writeConfiguration(path.join(one, 'nats.conf'), textOf(this.#options, one, index, this.places, syncs))))
+      const outcomes = await Promise.allSettled(this.daemons.map(one => one.start()))
+      const failure = outcomes.find(one => one.status === 'rejected')
+      if (!failure) return
+      await this.stop()
+      // Somebody was faster with a port that was free a moment ago.
+      if (attempt >= attemptsMax || !String(failure.reason).includes('address already in use')) throw failure.reason
+      this.daemons = this.#folders.map((_, index) => this.daemonOf(index))
+    }
+  }
+
+  async stop(): Promise<void> { await Promise.all(this.daemons.map(one => one.stop())) }
+}
+
+/**
+ * By its own word: a server that finds the port of its routes taken has served clients for a
+ * moment already, and whoever took a port accepts connections there as well.
+ */
+async function listens(log: string, nodes: number): Promise<boolean> {
+  const text = await readFile(log, 'utf8').catch(() => '')
+  return text.includes('Listening for client connections on') && (nodes === 1 || text.includes('Listening for route connections on'))
 }
 
 /** From 2.10 a server can be told to have every message on disk before it says so. */
