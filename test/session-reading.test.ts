@@ -1,4 +1,4 @@
-/** Where a read goes while the primary dies: it is refused as unavailable, and no promise that was given up ends the process. */
+/** Where a read goes while the primary dies: it is refused as unavailable, and no promise that was given up ends the process. And what a start waits for. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fault } from '../src/base/errors.ts'
@@ -24,4 +24,15 @@ test('a reader that is chosen anew may have failed meanwhile', async () => {
   await sleep(10)
   process.off('unhandledRejection', onUnheard)
   assert.deepEqual(unheard, [])
+})
+
+test('read models are settled when each shows what was there when it was asked', async () => {
+  const at = { shard: 0, timeline: 1, lsn: 7n }
+  const asked: unknown[] = []
+  const bus = { caughtUp: async (name: string, timeoutMs: number, position: unknown) => { asked.push([name, timeoutMs, position]); return name !== 'feed.entries' } } as unknown as Bus
+  const session = new Session({ database: { position: async () => at } as unknown as Database, bus, tokens: tokenCodec(Buffer.alloc(32)) })
+  const [authors, entries] = [{ name: 'articles.authors' }, { name: 'feed.entries' }] as Projection[]
+  assert.equal(await session.isSettled([authors!], 100), true)
+  assert.equal(await session.isSettled([authors!, entries!], 100), false)
+  assert.deepEqual(asked.at(-1), ['feed.entries', 100, at])
 })

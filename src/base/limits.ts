@@ -64,6 +64,8 @@ export const limits = {
   replicaLagMaxMs: 1_000,
   projectionWaitMs: 2_000,
   tokenLifeMs: 10_000,
+  /** A process that handles events says that it is ready when read models are up to date, or after this time. */
+  settleMs: 5_000,
 
   /** A cache that processes share: how long one reads for all, and how long the others wait for it. */
   cacheLeaseMs: 5_000,

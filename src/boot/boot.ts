@@ -15,7 +15,9 @@ import type { Logger } from '../base/log.ts'
 import { MetricRegistry } from '../base/metric-registry.ts'
 import { every } from '../base/time.ts'
 import type { Application } from '../model/app.ts'
+import type { Declared } from '../model/intent.ts'
 import { acceptsUploads, assertApplication } from '../model/manifest.ts'
+import type { Projection } from '../model/projection.ts'
 import type { Listening, ListeningSocket } from '../ports/ingress.ts'
 import type { Call } from '../ports/transport.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
@@ -162,6 +164,7 @@ async function start(options: BootOptions, closers: Closers): Promise<Running> {
   const dispatcher = new Dispatcher({ ...surroundings, session, cache: queryCache, acknowledgeAfterCommit: options.acknowledgeAfterCommit, remembersAnswers: options.remembersAnswers })
   transport.serve(services, call => dispatcher.dispatch(call))
   if (does === 'everything' || does === 'background') await startBackground(options, engines, { services, invalidation, statistics, tracer, ghost }, closers)
+  if (does === 'background') await settle(options, session)
   const limiter = new Limiter({ enabled: options.limiterEnabled })
   const gate = new RateGate({ rates: engines.rates, local: engines.localRates ?? undefined, log })
   if (metrics) measureParts(metrics, { app, gate, does, statistics, limiter, cache, shared })
@@ -222,6 +225,12 @@ async function startBackground({ app, topology, log }: BootOptions, engines: Eng
   const scheduler = startScheduler(options)
   closers.add(() => scheduler.stop())
   closers.add(every(60_000, async () => { await Promise.all([database.prune(), rates.prune(), ...app.options.sessions ? [sessions.prune()] : []]).catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
+}
+
+/** Who writes first would wait until consumers have taken their partitions. Where requests are answered nothing waits for this: a broker that is away delays events only. */
+async function settle({ app, log }: BootOptions, session: Session): Promise<void> {
+  const projections = [...app.intents.values()].filter(intent => intent.kind === 'projection') as Declared[] as Projection[]
+  if (!await session.isSettled(projections, limits.settleMs)) log.info(`read models are not up to date after ${limits.settleMs} ms; they follow`)
 }
 
 async function invoke(dispatcher: Dispatcher, call: Parameters<Running['invoke']>[0]): Promise<unknown> {

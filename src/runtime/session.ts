@@ -169,6 +169,13 @@ export class Session {
     if (token) await Promise.all(projections.flatMap(({ name }) => token.positions.map(position => this.#awaitOne(name, position))))
   }
 
+  /** True when read models show what is there now; false when they do not within the time. */
+  async isSettled(projections: readonly Projection[], timeoutMs: number): Promise<boolean> {
+    const position = await this.#options.database.position()
+    const settled = await Promise.all(projections.map(({ name }) => this.#options.bus.caughtUp(name, timeoutMs, position)))
+    return settled.every(one => one)
+  }
+
   /** The bus remembers what each read model shows: most calls ask it nothing but that. */
   async #awaitOne(name: string, position: Position): Promise<void> {
     if (await this.#options.bus.caughtUp(name, limits.projectionWaitMs, position)) return

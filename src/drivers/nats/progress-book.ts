@@ -115,9 +115,13 @@ export class ProgressBook {
   /** A write whose answer was lost has happened all the same. */
   async #writtenBefore(subject: string, text: string): Promise<number> {
     const { manager } = await this.#link.connected()
+    const before = this.#records.get(subject)
     const found = await manager.streams.getMessage(this.#streams.progress.name, { last_by_subj: subject })
-    if (found) this.#records.set(subject, { record: found.json<ConsumerRecord>(), revision: found.seq })
-    else this.#records.delete(subject)
+    // What was heard meanwhile is newer, and is heard once: put back, a partition that was given away would stay its last owner's.
+    if (this.#records.get(subject) === before) {
+      if (found) this.#records.set(subject, { record: found.json<ConsumerRecord>(), revision: found.seq })
+      else this.#records.delete(subject)
+    }
     if (found?.string() !== text) throw new Overtaken(subject)
     return found.seq
   }
