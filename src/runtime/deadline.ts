@@ -6,21 +6,32 @@ import { fault } from '../base/errors.ts'
 import { after, monotonicMs } from '../base/time.ts'
 
 const sweepMs = 50
-const running = new Set<Deadline>()
+/** One deadline may have several under way: what waits for an answer, and within it a read that others share. */
+interface Race { readonly deadline: Deadline; readonly fail: (error: unknown) => void }
+const running = new Set<Race>()
 let sweeping = false
 
 function sweep(): void {
   sweeping = running.size > 0
   if (!sweeping) return
   const atMs = monotonicMs()
-  for (const deadline of running) if (deadline.atMonotonicMs <= atMs) deadline.expire()
+  for (const { deadline, fail } of running) {
+    if (deadline.atMonotonicMs > atMs) continue
+    deadline.expire()
+    fail(fault('DEADLINE_EXCEEDED'))
+  }
   after(sweepMs, sweep, true)
+}
+
+/** Told of one outcome: a promise of its own would cost as much as all that it measures. */
+export interface Observer<T> {
+  succeeded(value: T): void
+  failed(error: unknown): void
 }
 
 export class Deadline {
   readonly atMonotonicMs: number
   #controller: AbortController | undefined
-  #reject: ((error: unknown) => void) | undefined
 
   constructor(timeoutMs: number) {
     this.atMonotonicMs = monotonicMs() + timeoutMs
@@ -39,19 +50,27 @@ export class Deadline {
     return this.#controller.signal
   }
 
-  /** The outcome of the work, or DEADLINE_EXCEEDED when that comes first. */
-  race<T>(work: Promise<T>): Promise<T> {
-    running.add(this)
+  /** The outcome of the work, or DEADLINE_EXCEEDED when that comes first; the observer is told of it before anybody else. */
+  race<T>(work: Promise<T>, observer: Observer<T> | null = null): Promise<T> {
     if (!sweeping) { sweeping = true; after(sweepMs, sweep, true) }
     return new Promise<T>((resolve, reject) => {
-      this.#reject = reject
-      work.then(value => { running.delete(this); resolve(value) }, (error: unknown) => { running.delete(this); reject(error) })
+      // What is no longer running is over: a later outcome is nobody's.
+      const race: Race = {
+        deadline: this,
+        fail: error => {
+          if (!running.delete(race)) return
+          observer?.failed(error)
+          reject(error)
+        },
+      }
+      running.add(race)
+      work.then(value => {
+        if (!running.delete(race)) return
+        observer?.succeeded(value)
+        resolve(value)
+      }, race.fail)
     })
   }
 
-  expire(): void {
-    running.delete(this)
-    this.#controller?.abort()
-    this.#reject?.(fault('DEADLINE_EXCEEDED'))
-  }
+  expire(): void { this.#controller?.abort() }
 }

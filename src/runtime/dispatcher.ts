@@ -13,6 +13,7 @@ import type { Query } from '../model/query.ts'
 import type { Answer, Call } from '../ports/transport.ts'
 import { CommandRunner } from './command-runner.ts'
 import { Deadline } from './deadline.ts'
+import type { Observer } from './deadline.ts'
 import { assertDepth } from './execution.ts'
 import type { Surroundings } from './execution.ts'
 import type { IntentMeter } from './intent-meter.ts'
@@ -68,34 +69,39 @@ export class Dispatcher {
     const intent = this.#intents.get(call.intent)
     if (!intent || (intent.kind !== 'query' && intent.kind !== 'command')) return Promise.reject(fault('NOT_FOUND', `there is no query or command '${call.intent}'`))
     const meter = this.#statistics.meterOf(intent)
-    return meter ? measured(meter, this.#run(intent, call, span, meter)) : this.#run(intent, call, span, null)
+    return this.#run(intent, call, span, meter && new Measurement(meter))
   }
 
-  #run(intent: Declared, call: Call, span: Span, meter: IntentMeter | null): Promise<Outcome> {
+  #run(intent: Declared, call: Call, span: Span, measurement: Measurement | null): Promise<Outcome> {
     const deadline = new Deadline(call.metadata.timeoutMs)
     const run = (under: Span): Promise<Outcome> => intent.kind === 'query'
       ? this.#queries.run(intent as Query, call, deadline, under)
       : this.#commands.run(intent as Command, call, deadline, under)
     if (call.metadata.depth > 0) {
-      try { assertDepth(call.metadata, limits.callDepthMax); deadline.check() } catch (error) { return Promise.reject(error as Error) }
-      return deadline.race(run(span))
+      try { assertDepth(call.metadata, limits.callDepthMax); deadline.check() } catch (error) {
+        measurement?.failed(error)
+        return Promise.reject(error as Error)
+      }
+      return deadline.race(run(span), measurement)
     }
     const mayRetry = (error: unknown) => isRetryable(error) || (call.repeatable && isTenfoldError(error) && error.code === 'OUTCOME_UNKNOWN')
-    return deadline.race(withRetries(this.#budget, deadline.atMonotonicMs, mayRetry, attempt => attempt === 1 ? run(span) : again(span, attempt, run), meter?.retries))
+    return deadline.race(withRetries(this.#budget, deadline.atMonotonicMs, mayRetry, attempt => attempt === 1 ? run(span) : again(span, attempt, run), measurement?.meter.retries), measurement)
   }
 }
 
-async function measured(meter: IntentMeter, work: Promise<Outcome>): Promise<Outcome> {
-  const startedAtMs = monotonicMs()
-  try {
-    const outcome = await work
-    if (outcome.kept?.note.refusal) meter.failed(refusalOf(outcome.kept), startedAtMs)
-    else meter.succeeded(startedAtMs)
-    return outcome
-  } catch (error) {
-    meter.failed(error, startedAtMs)
-    throw error
+/** Time and outcome of one call. */
+class Measurement implements Observer<Outcome> {
+  readonly meter: IntentMeter
+  readonly #startedAtMs = monotonicMs()
+
+  constructor(meter: IntentMeter) { this.meter = meter }
+
+  succeeded({ kept }: Outcome): void {
+    if (kept?.note.refusal) this.meter.failed(refusalOf(kept), this.#startedAtMs)
+    else this.meter.succeeded(this.#startedAtMs)
   }
+
+  failed(error: unknown): void { this.meter.failed(error, this.#startedAtMs) }
 }
 
 /** What a further attempt does is told from what the one before did. */
