@@ -21,7 +21,7 @@ export const engines = {
   haproxy: { needs: ['haproxy'], packages: ['haproxy'] },
   redis: { needs: ['redis-server'], packages: ['redis-server'] },
   prometheus: { needs: ['prometheus', 'promtool'], packages: ['prometheus'] },
-  alertmanager: { needs: ['amtool'], packages: ['prometheus-alertmanager'] },
+  alertmanager: { needs: ['amtool', 'prometheus-alertmanager'], packages: ['prometheus-alertmanager'] },
   nats: { needs: ['nats-server'], packages: ['nats-server'] },
   patroni: { needs: ['patroni', 'etcd', '/usr/lib/postgresql/*/bin/pg_basebackup'], packages: ['patroni', 'etcd-server', 'postgresql'], isOptional: true },
   nftables: { needs: ['nft'], packages: ['nftables'] },

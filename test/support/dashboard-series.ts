@@ -8,11 +8,15 @@ export interface WantedSeries { readonly name: string; readonly labels: Readonly
 
 const ofPrometheus = /^(up|tenfold:.*)$/
 
-export function dashboardSeries(): readonly WantedSeries[] {
+/** What the panels ask, as it is written: Grafana puts its variables in. */
+export function dashboardExpressions(): readonly string[] {
   const files = alertFiles(manifestOf(app), { job: 'conduit', target: '127.0.0.1:4000', runbooks: 'runbooks', page: 'http://127.0.0.1:9/page' })
-  const exprs = [...files].filter(([name]) => name.startsWith('dashboards/'))
+  return [...files].filter(([name]) => name.startsWith('dashboards/'))
     .flatMap(([, text]) => [...text.matchAll(/"expr": ("(?:[^"\\]|\\.)*")/g)].map(match => JSON.parse(match[1]!) as string))
-  const selectors = exprs.flatMap(expr => [...expr.matchAll(/([a-z_][\w:]*)\{([^}]*)\}/g)].map(([, name, inside]) => ({
+}
+
+export function dashboardSeries(): readonly WantedSeries[] {
+  const selectors = dashboardExpressions().flatMap(expr => [...expr.matchAll(/([a-z_][\w:]*)\{([^}]*)\}/g)].map(([, name, inside]) => ({
     name: name!,
     // The job is given to a series when it is scraped; patterns may fit nothing.
     labels: Object.fromEntries([...inside!.matchAll(/(\w+)="([^"]*)"/g)].filter(([, label]) => label !== 'job').map(([, label, value]) => [label!, value!])),
