@@ -32,7 +32,7 @@ async function until<T>(what: string, look: () => Promise<T>, isRight: (found: T
   for (const endMs = monotonicMs() + 60_000; ; await sleep(250)) {
     const found = await look()
     if (isRight(found)) return found
-    assert.ok(monotonicMs() < endMs, `${what}: ${JSON.stringify(found).slice(0, 2_000)}`)
+    assert.ok(monotonicMs() < endMs, `${what}: ${String(JSON.stringify(found)).slice(0, 2_000)}`)
   }
 }
 
