@@ -43,7 +43,7 @@ function Settings({ journeys, isRunning, onChange }: { journeys: readonly Journe
     <Panel title="Journeys" note="requests go to this deployment; latency counts from the moment each was due">
       <form onSubmit={start}>
         <div className="filters">
-          <label>Load by<select value={kind} disabled={isRunning} onChange={event => setKind(event.target.value as 'rate' | 'users')}><option value="rate">journeys per second</option><option value="users">users at once</option></select></label>
+          <label>Load by<select value={kind} disabled={isRunning} onChange={event => setKind(event.target.value as 'rate' | 'users')}><option value="rate">journey rate</option><option value="users">users at once</option></select></label>
           <label>{kind === 'rate' ? 'Journeys per second' : 'Users'}<input type="number" required min={kind === 'rate' ? 0.1 : 1} max={10_000} step={kind === 'rate' ? 'any' : 1} value={amount} disabled={isRunning} onChange={event => setAmount(event.target.value)} /></label>
           <label>Seconds<input type="number" required min={1} max={3600} value={seconds} disabled={isRunning} onChange={event => setSeconds(event.target.value)} /></label>
           {journeys.map(({ name, thinkMs }) => (
