@@ -33,7 +33,7 @@ export function MapPage() {
         <Action label="Restart processes" working="Restarting …" tone="accent" run={async () => { await act('POST', '/restart'); return 'All processes are new' }}
           question="Replace every process by a new one, one at a time, with the source as it is now? No request fails meanwhile." />
       )}>
-        <Loaded of={plan} what="the plan">{plan => <Loaded of={topology} what="the topology">{topology => <Diagram graph={graphOf(plan, topology, last)} />}</Loaded>}</Loaded>
+        <div className="runs"><Loaded of={plan} what="the plan">{plan => <Loaded of={topology} what="the topology">{topology => <Diagram graph={graphOf(plan, topology, last)} />}</Loaded>}</Loaded></div>
       </Panel>
       {last && last.scaling.length > 0 && <Scaling wanted={last.scaling} />}
       <div className="pair">

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Page } from 'playwright-core'
 import { skipWithout } from '../../scripts/engines.ts'
-import { accessibilityFaults, startBrowser } from '../support/browser.ts'
+import { accessibilityFaults, layoutShift, startBrowser } from '../support/browser.ts'
 import type { Browser } from '../support/browser.ts'
 import { freePort, startDeployment } from '../support/deployment.ts'
 import type { TestDeployment } from '../support/deployment.ts'
@@ -93,6 +93,19 @@ for (const [name, texts] of Object.entries(seen)) {
     await page.setViewportSize({ width: 1_280, height: 860 })
   })
 }
+
+test('nothing jumps while a page fills and lives', { skip }, async () => {
+  for (const width of [390, 1_280]) {
+    for (const name of ['map', 'intents', 'database', 'backlog']) {
+      const fresh = await browser.open(`${deployment.adminUrl}/#/${name}`, { width })
+      await fresh.getByText('Live', { exact: true }).waitFor()
+      await sleep(1_500)
+      const shift = await layoutShift(fresh)
+      assert.ok(shift < 0.1, `${name} at ${width} px: ${shift.toFixed(3)}`)
+      await fresh.close()
+    }
+  }
+})
 
 test('a failed trace opens as a waterfall, a statement as its plan', { skip }, async () => {
   await show('intents/board.faulty')

@@ -53,3 +53,16 @@ export async function accessibilityFaults(page: Page): Promise<string[]> {
     return (await axe.run()).violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary.slice(0, 200)}`))
   })
 }
+
+/**
+ * How much of what was there has jumped since the page was loaded, as Cumulative Layout Shift counts it: the share of
+ * the window that moved times how far, without what follows a key or a click. Below 0.1 is good (web.dev/cls).
+ */
+export function layoutShift(page: Page): Promise<number> {
+  return page.evaluate<number>(`new Promise(resolve => {
+    let sum = 0
+    const observer = new PerformanceObserver(list => { for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value })
+    observer.observe({ type: 'layout-shift', buffered: true })
+    setTimeout(() => { observer.disconnect(); resolve(sum) }, 100)
+  })`)
+}
