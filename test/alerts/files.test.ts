@@ -13,6 +13,7 @@ import { commands, main } from '../../src/cli/main.ts'
 import { application, checkApplication, manifestOf, service } from '../../src/index.ts'
 import { alertFiles, alerts, roundedBounds } from '../../src/insight/alerts/alert-files.ts'
 import { skipWithout } from '../../scripts/engines.ts'
+import { dashboardExpressions } from '../support/dashboard-series.ts'
 import { run } from '../support/promtool.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
@@ -20,8 +21,7 @@ const options = { job: 'conduit', target: '127.0.0.1:4000', runbooks: 'runbooks'
 const files = alertFiles(manifestOf(app), options)
 interface Rule { record?: string; alert?: string; expr: string }
 const rules = (parse(files.get('rules.yml')!) as { groups: { rules: Rule[] }[] }).groups.flatMap(one => one.rules)
-const dashboardExprs = [...files].filter(([name]) => name.startsWith('dashboards/'))
-  .flatMap(([, text]) => [...text.matchAll(/"expr": ("(?:[^"\\]|\\.)*")/g)].map(match => JSON.parse(match[1]!) as string))
+const dashboardExprs = dashboardExpressions()
 const runbookExprs = [...files].filter(([name]) => name.startsWith('runbooks/'))
   .flatMap(([, text]) => [...text.matchAll(/```promql\n([\s\S]*?)```/g)].map(match => match[1]!))
 
