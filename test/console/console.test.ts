@@ -96,7 +96,7 @@ for (const [name, texts] of Object.entries(seen)) {
 
 test('nothing jumps while a page fills and lives', { skip }, async () => {
   for (const width of [390, 1_280]) {
-    for (const name of ['map', 'intents', 'database', 'backlog']) {
+    for (const name of ['map', 'intents', 'database', 'backlog', 'logs', 'load', 'advice', 'api']) {
       const fresh = await browser.open(`${deployment.adminUrl}/#/${name}`, { width })
       await fresh.getByText('Live', { exact: true }).waitFor()
       await sleep(1_500)
