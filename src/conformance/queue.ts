@@ -1,6 +1,7 @@
 /** What every queue driver must do. */
 import assert from 'node:assert/strict'
 import { newId } from '../base/id.ts'
+import { installRandom, systemRandom } from '../base/random.ts'
 import { monotonicMs, now, sleep } from '../base/time.ts'
 import type { Attempt, Job, Queue, Working } from '../ports/queue.ts'
 import { suite } from './check.ts'
@@ -114,6 +115,22 @@ export const queueSuite = suite<QueueSubject>('queue', {
     await until('it has run', () => attempts.length === 3)
     await until('it is gone', async () => (await queue.dead(10)).length === 0 && (await queue.depth()).running === 0)
     await working.stop(1_000)
+  },
+  'failures that are due again at once are tried again, and none is lost': async ({ queue }) => {
+    const all = jobs(60)
+    const jitterIsBack = installRandom({ ...systemRandom, fraction: () => 0 })
+    try {
+      const { attempts, working } = await record(queue, 4, async () => { throw new Error('no luck') })
+      for (const job of all) await queue.enqueue([job])
+      await until('all are dead', async () => (await queue.depth()).dead === all.length)
+      assert.equal(attempts.length, 3 * all.length, 'each tried as often as it may')
+      // The dead fail again while they are retried.
+      for (const { id } of all) assert.equal(await queue.retry(id), true)
+      await until('all are dead again', async () => attempts.length >= 6 * all.length && (await queue.depth()).dead === all.length)
+      await working.stop(1_000)
+    } finally {
+      jitterIsBack()
+    }
   },
   'two processes share the jobs, each goes to one': async ({ queue, reopen }) => {
     const all = jobs(200)

@@ -13,7 +13,7 @@ import type { Bus } from '../../src/ports/bus.ts'
 import type { Outbox } from '../../src/ports/outbox.ts'
 import { outboxDriver } from '../support/bus-queue-drivers.ts'
 import { natsBusDriver, natsQueueDriver } from '../support/nats-drivers.ts'
-import { twiceQueue, unserialQueue } from './broken/queue.ts'
+import { lossyQueue, twiceQueue, unserialQueue } from './broken/queue.ts'
 
 const skip = skipWithout('nats')
 
@@ -48,6 +48,8 @@ test('a bus that shows a session less than it wrote', { skip }, () => finds(busS
 test('a queue that runs jobs twice', { skip }, () => finds(queueSuite, natsQueueDriver('twice', twiceQueue), ['a job runs once and arrives as it was enqueued']))
 
 test('a queue without serial order', { skip }, () => finds(queueSuite, natsQueueDriver('unserial', unserialQueue), ['jobs of one serial text run one after another, in order']))
+
+test('a queue that loses what failed', { skip }, () => finds(queueSuite, natsQueueDriver('lossy', lossyQueue), ['failures that are due again at once are tried again, and none is lost']))
 
 /** Says that a batch is carried before the broker has it. */
 const hopefulOutbox = (outbox: Outbox): Outbox => ({

@@ -8,6 +8,7 @@ import type { ConsumerConfig, StreamConfig } from '@nats-io/jetstream'
 import { createHash } from 'node:crypto'
 import { agreedNow } from '../../base/time.ts'
 import type { Job } from '../../ports/queue.ts'
+import type { Nats } from './connection.ts'
 
 type Stream = Partial<StreamConfig> & { readonly name: string }
 
@@ -19,6 +20,8 @@ export interface StoredJob {
   readonly job: Job
   /** That have failed. */
   readonly attempts: number
+  /** From stream to stream since it was enqueued: of two messages of one job the newer has more. */
+  readonly moves: number
   readonly readyAtMs: number
   readonly error?: string
 }
@@ -56,12 +59,28 @@ export const freeConsumer = ({ prefix }: JobStreams, name: string): Consumer =>
 export const serialConsumer = ({ prefix }: JobStreams, lane: number): Consumer =>
   ({ durable_name: `serial-${lane}`, filter_subject: `${prefix}.job.serial.${lane}.*`, ...working, max_ack_pending: 1 })
 
-export const storedText = (stored: StoredJob): string => JSON.stringify(stored)
+const storedText = (stored: StoredJob): string => JSON.stringify(stored)
 
 export function storedIn(text: string): StoredJob {
-  const { job, ...rest } = JSON.parse(text) as StoredJob
+  const { job, moves = 0, ...rest } = JSON.parse(text) as StoredJob
   const { id, name, payload = null, attemptsMax, serial, runAtMs, traceparent } = job
-  return { job: { id, name, payload, attemptsMax, serial, runAtMs, traceparent }, ...rest }
+  return { job: { id, name, payload, attemptsMax, serial, runAtMs, traceparent }, moves, ...rest }
 }
 
-export const storedOf = (job: Job): StoredJob => ({ job, attempts: 0, readyAtMs: job.runAtMs ?? agreedNow() })
+export const storedOf = (job: Job): StoredJob => ({ job, attempts: 0, moves: 0, readyAtMs: job.runAtMs ?? agreedNow() })
+
+/**
+ * Puts a job where it is to lie now; what lies there already is left as it is. False while
+ * that is an older message of the job, the one this came from: it is about to be
+ * acknowledged, and with it the job would be gone.
+ */
+export async function put({ jetstream, manager }: Nats, stream: Stream, subject: string, stored: StoredJob): Promise<boolean> {
+  try {
+    await jetstream.publish(subject, storedText(stored))
+    return true
+  } catch (error) {
+    if (!/maximum messages per subject exceeded/.test(String(error))) throw error
+    const found = await manager.streams.getMessage(stream.name, { last_by_subj: subject })
+    return found !== null && storedIn(found.string()).moves >= stored.moves
+  }
+}

@@ -17,7 +17,7 @@ import { agreedNow, every, monotonicMs, sleep } from '../../base/time.ts'
 import { traceIdOf } from '../../base/traceparent.ts'
 import type { Working, WorkOptions } from '../../ports/queue.ts'
 import type { Nats } from './connection.ts'
-import { deadSubject, freeConsumer, laterSubject, leaseMs, readySubject, serialConsumer, serialLanes, storedIn, storedText } from './job-streams.ts'
+import { deadSubject, freeConsumer, laterSubject, leaseMs, put, readySubject, serialConsumer, serialLanes, storedIn } from './job-streams.ts'
 import type { Consumer, JobStreams, StoredJob } from './job-streams.ts'
 
 export interface JobWorkerOptions {
@@ -31,6 +31,7 @@ interface Claimed { readonly message: JsMsg; readonly stored: StoredJob; renewed
 const renewMs = 1_000
 const fetchMs = 5_000
 const obeyMs = 100
+const putOffMs = 50
 const dueMax = 100
 /** Long waits in steps: the server may forget one when it restarts, and the clock may be set. */
 const delayMsMax = 3_600_000
@@ -143,20 +144,22 @@ export class JobWorker implements Working {
     if (outcome === 'cut' || signal.aborted) return message.nak()
     const error = String((outcome.error as Error | null)?.message ?? outcome.error)
     this.#options.log.warn({ err: outcome.error, intent: job.name, traceId: job.traceparent ? traceIdOf(job.traceparent) : undefined, id: job.id, attempt, attemptsMax: job.attemptsMax }, 'a job failed')
+    const { streams } = this.#options
+    const next = { job, attempts: attempt, moves: stored.moves + 1, error }
+    if (attempt >= job.attemptsMax) return this.#settle(message, () => this.#put(streams.dead, deadSubject(streams, job.id), { ...next, readyAtMs: agreedNow() }))
     const delayMs = backoffMs(retry, attempt)
-    if (attempt >= job.attemptsMax) return this.#settle(message, deadSubject(this.#options.streams, job.id), { job, attempts: attempt, readyAtMs: agreedNow(), error })
     if (job.serial !== undefined) return message.nak(delayMs)
-    await this.#settle(message, laterSubject(this.#options.streams, job.id), { job, attempts: attempt, readyAtMs: agreedNow() + delayMs, error })
+    const readyAtMs = agreedNow() + delayMs
+    await this.#settle(message, () => this.#put(streams.later, laterSubject(streams, job.id), { ...next, readyAtMs }))
   }
 
   /** Writes down how it ended, where it is to lie now first: dying in between it would be there twice, never not at all. */
-  async #settle(message: JsMsg, subject?: string, stored?: StoredJob): Promise<void> {
-    let isPut = subject === undefined
+  async #settle(message: JsMsg, put?: () => Promise<boolean>): Promise<void> {
+    let isPut = put === undefined
     for (let attempt = 1; attempt <= 8; attempt++) {
       try {
-        if (!isPut) await this.#put(subject!, stored!)
-        isPut = true
-        if (await message.ackAck()) return
+        isPut ||= await put!()
+        if (isPut && await message.ackAck()) return
       } catch (error) {
         this.#options.log.debug({ err: error }, 'the outcome of a job could not be written yet')
       }
@@ -164,11 +167,8 @@ export class JobWorker implements Working {
     }
   }
 
-  async #put(subject: string, stored: StoredJob): Promise<void> {
-    const { jetstream } = await this.#options.prepared()
-    await jetstream.publish(subject, storedText(stored)).catch((error: unknown) => {
-      if (!/maximum messages per subject exceeded/.test(String(error))) throw error
-    })
+  async #put(stream: JobStreams['jobs'], subject: string, stored: StoredJob): Promise<boolean> {
+    return put(await this.#options.prepared(), stream, subject, stored)
   }
 
   /** To where it may run, when it is due. */
@@ -176,7 +176,14 @@ export class JobWorker implements Working {
     const stored = storedIn(message.string())
     const delayMs = stored.readyAtMs - agreedNow()
     if (delayMs > 0) return message.nak(Math.min(delayMs, delayMsMax))
-    await this.#settle(message, readySubject(this.#options.streams, stored.job), stored)
+    const { streams } = this.#options
+    const isPut = await this.#put(streams.jobs, readySubject(streams, stored.job), { ...stored, moves: stored.moves + 1 }).catch((error: unknown) => {
+      this.#options.log.debug({ err: error }, 'a job that is due could not be moved yet')
+      return false
+    })
+    // Those behind it need not wait with it.
+    if (!isPut) return message.nak(putOffMs)
+    await this.#settle(message)
   }
 
   #renew(): void {

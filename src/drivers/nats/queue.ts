@@ -7,12 +7,12 @@ import type { ConsumerInfo, StreamInfo } from '@nats-io/jetstream'
 import { fault, isTenfoldError } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
-import { agreedNow } from '../../base/time.ts'
+import { agreedNow, sleep } from '../../base/time.ts'
 import type { DeadJob, Job, Queue, QueueDepth, Working, WorkOptions } from '../../ports/queue.ts'
 import { ensureStream, NatsLink } from './connection.ts'
 import type { Nats } from './connection.ts'
-import { deadSubject, jobStreams, laterSubject, readySubject, storedIn, storedOf, storedText } from './job-streams.ts'
-import type { JobStreams } from './job-streams.ts'
+import { deadSubject, jobStreams, laterSubject, put, readySubject, storedIn, storedOf } from './job-streams.ts'
+import type { JobStreams, StoredJob } from './job-streams.ts'
 import { JobWorker } from './job-worker.ts'
 
 export interface NatsQueueOptions {
@@ -22,10 +22,11 @@ export interface NatsQueueOptions {
   readonly log: Logger
 }
 
-export const openNatsQueue = (options: NatsQueueOptions): Queue => new NatsQueue(options)
+/** An attempt that has ended is acknowledged within milliseconds. */
+const retryTriesMax = 40
+const retryPauseMs = 25
 
-/** Refused since the stream has it: what waits is left as it is. */
-const isThereAlready = (error: unknown): boolean => /maximum messages per subject exceeded/.test(String(error))
+export const openNatsQueue = (options: NatsQueueOptions): Queue => new NatsQueue(options)
 
 class NatsQueue implements Queue {
   readonly #options: NatsQueueOptions
@@ -64,10 +65,11 @@ class NatsQueue implements Queue {
     })
   }
 
-  async #put({ jetstream }: Nats, job: Job): Promise<void> {
+  async #put(nats: Nats, job: Job): Promise<void> {
     const isLater = job.runAtMs !== undefined && job.runAtMs > agreedNow()
-    const subject = isLater ? laterSubject(this.#streams, job.id) : readySubject(this.#streams, job)
-    await jetstream.publish(subject, storedText(storedOf(job))).catch((error: unknown) => { if (!isThereAlready(error)) throw error })
+    const [stream, subject] = isLater ? [this.#streams.later, laterSubject(this.#streams, job.id)] : [this.#streams.jobs, readySubject(this.#streams, job)]
+    // False when the one that was there is over by now.
+    while (!await put(nats, stream, subject, storedOf(job)));
   }
 
   async work(work: WorkOptions): Promise<Working> {
@@ -97,13 +99,20 @@ class NatsQueue implements Queue {
   }
 
   retry(id: string): Promise<boolean> {
-    return this.#ask(async ({ manager, jetstream }) => {
+    return this.#ask(async nats => {
+      const { manager } = nats
+      const { jobs, dead } = this.#streams
       const subject = deadSubject(this.#streams, id)
-      const found = await manager.streams.getMessage(this.#streams.dead.name, { last_by_subj: subject })
+      const found = await manager.streams.getMessage(dead.name, { last_by_subj: subject })
       if (!found) return false
-      const { job } = storedIn(found.string())
-      await jetstream.publish(readySubject(this.#streams, job), storedText({ job, attempts: 0, readyAtMs: agreedNow() })).catch((error: unknown) => { if (!isThereAlready(error)) throw error })
-      await manager.streams.purge(this.#streams.dead.name, { filter: subject })
+      const { job, moves } = storedIn(found.string())
+      const stored: StoredJob = { job, attempts: 0, moves: moves + 1, readyAtMs: agreedNow() }
+      for (let tries = 1; !await put(nats, jobs, readySubject(this.#streams, job), stored); tries++) {
+        if (tries === retryTriesMax) throw fault('CONFLICT', `job ${id} waits anew, or its last attempt is not over yet: retry it later`)
+        await sleep(retryPauseMs)
+      }
+      // Not what is dead again by now.
+      await manager.streams.purge(dead.name, { filter: subject, seq: found.seq + 1 })
       return true
     })
   }

@@ -16,3 +16,8 @@ export const forgetfulQueue = (queue: Queue): Queue => around(queue, { enqueue: 
 
 /** Forgets what jobs share. */
 export const unserialQueue = (queue: Queue): Queue => around(queue, { enqueue: jobs => queue.enqueue(jobs.map(job => ({ ...job, serial: undefined }))) })
+
+/** Takes what has failed a second time for done. */
+export const lossyQueue = (queue: Queue): Queue => around(queue, {
+  work: options => queue.work({ ...options, handle: async attempt => { await options.handle(attempt).catch((error: unknown) => { if (attempt.attempt === 1) throw error }) } }),
+})
