@@ -124,12 +124,15 @@ async function articles(jane: Person, john: Person, nobody: Person): Promise<str
 }
 
 async function reactions(jane: Person, john: Person, nobody: Person, slug: string): Promise<void> {
-  for (const count of [1, 1]) assert.deepEqual((await john.send('POST', `/articles/${slug}/favorite`, '')).body.article.favoritesCount, count)
+  const answers = await Promise.all([1, 2, 3, 4].map(() => john.send('POST', `/articles/${slug}/favorite`, '')))
+  assert.deepEqual(answers.map(({ body }) => [body.article.favoritesCount, body.article.favorited]), answers.map(() => [1, true]), 'at the same moment, counted once')
+  assert.equal((await john.send('POST', `/articles/${slug}/favorite`, '')).body.article.favoritesCount, 1, 'and again')
   assert.deepEqual((await john.send('GET', `/articles/${slug}`)).body.article.favorited, true)
   assert.equal((await nobody.send('GET', `/articles?favorited=${john.name}`)).body.articlesCount, 1)
   assert.equal((await nobody.send('GET', `/articles/${slug}`)).body.article.favoritesCount, 1)
   const unfavorited = await john.send('DELETE', `/articles/${slug}/favorite`, '')
   assert.deepEqual([unfavorited.status, unfavorited.body.article.favoritesCount, unfavorited.body.article.favorited], [200, 0, false])
+  assert.equal((await john.send('DELETE', `/articles/${slug}/favorite`, '')).body.article.favoritesCount, 0, 'and again')
   assert.equal((await nobody.send('GET', `/articles?favorited=${john.name}`)).body.articlesCount, 0)
   refused(await john.send('POST', `/articles/${slug}/comments`, { comment: { body: '' } }), 422, 'body', blank)
   const commented = await john.send('POST', `/articles/${slug}/comments`, { comment: { body: 'thank you' } })

@@ -13,7 +13,11 @@ import type { ArticleRow } from './service.ts'
 import { viewOf } from './view.ts'
 import type { AuthorRow } from './view.ts'
 
-/** The article as it is now, whether it was changed, and its author as the caller sees them: all in the article's bucket. */
+/**
+ * The article as it is now, whether it was changed, and its author as the caller sees them: all in the article's
+ * bucket. Asked for what is so already, nothing is written; what another request does at the same moment is waited
+ * for, and the article updated by nothing, which reads it anew.
+ */
 type ChangedRow = ArticleRow & AuthorRow & { readonly changed: boolean; readonly following: boolean }
 
 export const favorite = articles.command({
@@ -30,11 +34,16 @@ export const favorite = articles.command({
         INSERT INTO favorite (bucket, article_id, user_id)
         SELECT bucket, id, ${user.id} FROM article WHERE bucket = ${bucket} AND slug = ${slug}
         ON CONFLICT DO NOTHING RETURNING article_id
+      ), counted AS (
+        UPDATE article a SET favorites_count = favorites_count + (SELECT count(*) FROM made)
+        WHERE bucket = ${bucket} AND slug = ${slug}
+          AND NOT EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${user.id})
+        RETURNING *
       ), a AS (
-        UPDATE article SET favorites_count = favorites_count + (SELECT count(*) FROM made)
-        WHERE bucket = ${bucket} AND slug = ${slug} RETURNING *
+        SELECT *, EXISTS (SELECT FROM made) AS changed FROM counted
+        UNION ALL SELECT *, false FROM article WHERE bucket = ${bucket} AND slug = ${slug} AND NOT EXISTS (SELECT FROM counted)
       )
-      SELECT a.*, EXISTS (SELECT FROM made) AS changed, w.username, w.bio, w.image, o.follower_id IS NOT NULL AS following
+      SELECT a.*, w.username, w.bio, w.image, o.follower_id IS NOT NULL AS following
       FROM a LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
       LEFT JOIN follower o ON o.bucket = a.bucket AND o.author_id = a.author_id AND o.follower_id = ${user.id}`
     if (!row) throw unknownArticle()
@@ -61,11 +70,16 @@ export const unfavorite = articles.command({
         DELETE FROM favorite f USING article a
         WHERE a.bucket = ${bucket} AND a.slug = ${slug} AND f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${user.id}
         RETURNING f.article_id
+      ), counted AS (
+        UPDATE article a SET favorites_count = favorites_count - (SELECT count(*) FROM gone)
+        WHERE bucket = ${bucket} AND slug = ${slug}
+          AND EXISTS (SELECT FROM favorite f WHERE f.bucket = a.bucket AND f.article_id = a.id AND f.user_id = ${user.id})
+        RETURNING *
       ), a AS (
-        UPDATE article SET favorites_count = favorites_count - (SELECT count(*) FROM gone)
-        WHERE bucket = ${bucket} AND slug = ${slug} RETURNING *
+        SELECT *, EXISTS (SELECT FROM gone) AS changed FROM counted
+        UNION ALL SELECT *, false FROM article WHERE bucket = ${bucket} AND slug = ${slug} AND NOT EXISTS (SELECT FROM counted)
       )
-      SELECT a.*, EXISTS (SELECT FROM gone) AS changed, w.username, w.bio, w.image, o.follower_id IS NOT NULL AS following
+      SELECT a.*, w.username, w.bio, w.image, o.follower_id IS NOT NULL AS following
       FROM a LEFT JOIN author w ON w.bucket = a.bucket AND w.id = a.author_id
       LEFT JOIN follower o ON o.bucket = a.bucket AND o.author_id = a.author_id AND o.follower_id = ${user.id}`
     if (!row) throw unknownArticle()
