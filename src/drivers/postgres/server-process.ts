@@ -29,6 +29,7 @@ const logBytesMax = 16 * 1024 * 1024
 const pidOfNobody = 99_999_999
 /** Faults that pass by themselves: orphans of a killed postmaster, a port that is being freed. */
 const passing = /postmaster\.pid" already exists|shared memory block|still in use|could not bind|could not create any TCP/
+const portTaken = /could not bind|could not create any TCP/
 
 /** Also false for a process that has ended and waits to be reaped: an adopted one may have a parent that never does. */
 export function isAlive(pid: number): boolean {
@@ -94,6 +95,8 @@ export interface Launch {
   /** Its processes go there, all of them. */
   readonly group?: CpuGroup | undefined
   readonly signal?: AbortSignal
+  /** Another port would do as well: one that is taken is not waited for. */
+  readonly isAnyPort?: boolean
 }
 
 export interface Launched {
@@ -102,14 +105,20 @@ export interface Launched {
   readonly ended: Promise<void>
 }
 
-/** Starts the server and resolves when it takes connections. Tries again while orphans of the one before are still ending. */
-export async function launch(wanted: Launch): Promise<Launched> {
+/**
+ * Starts the server and resolves when it takes connections. Tries again while orphans of the
+ * one before are still ending. Null when the port is taken and any other would do.
+ */
+export async function launch(wanted: Launch & { readonly isAnyPort: true }): Promise<Launched | null>
+export async function launch(wanted: Launch): Promise<Launched>
+export async function launch(wanted: Launch): Promise<Launched | null> {
   const deadlineMs = monotonicMs() + startMs
   await rotateLog(logFileOf(wanted.files))
   await disownPidFile(wanted.files.cluster)
   for (let pauseMs = retryFirstMs; ; pauseMs = Math.min(retryCapMs, pauseMs * 2)) {
     const outcome = await tryLaunch(wanted, deadlineMs)
     if (typeof outcome !== 'string') return outcome
+    if (wanted.isAnyPort && portTaken.test(outcome)) return null
     if (!passing.test(outcome) || monotonicMs() + pauseMs > deadlineMs || wanted.signal?.aborted) {
       throw fault('UNAVAILABLE', `Postgres did not start on ${wanted.files.cluster}, port ${wanted.port}: ${outcome.trim()} (log: ${logFileOf(wanted.files)})`)
     }

@@ -55,6 +55,7 @@ export interface PostgresServer {
 const smallMachine: Machine = { memoryBytes: 0, cores: 1, processes: 1, tuned: false }
 const watchPeriodMs = 50
 const steadyMs = 10_000
+const portTriesMax = 4
 const restartPauseFirstMs = 100
 const restartPauseCapMs = 5_000
 
@@ -69,14 +70,22 @@ export async function startPostgresServer(options: PostgresServerOptions): Promi
     if (options.port !== undefined && options.port !== living.port) options.log.warn({ port: living.port, asked: options.port }, 'the running Postgres keeps its port')
     return watched({ ...files, socketFolder: living.socketFolder }, password, { port: living.port, settings, group }, { pid: living.pid }, options)
   }
-  const port = await choosePort(files, options.port)
-  const launched = await launch({ files, port, settings, group })
+  const { port, launched } = await launchFirst({ files, settings, group }, options.port)
   // Asked again: on a busy machine a login may take longer than it may.
   if (!await answers(port, password) && !await answers(port, password) && !await answers(port, password)) {
     await shutDown(launched.pid)
     throw fault('UNAVAILABLE', `the new Postgres on ${files.cluster} does not accept the password of ${files.folder}`)
   }
   return watched(files, password, { port, settings, group }, launched, options)
+}
+
+/** A port that was free when it was chosen may be somebody's when Postgres binds it: then another. */
+async function launchFirst(wanted: Omit<Launch, 'port'>, asked: number | undefined): Promise<{ readonly port: number; readonly launched: Launched }> {
+  for (let tries = 1; ; tries++) {
+    const { port, isAnyPort } = await choosePort(wanted.files, asked)
+    const launched = isAnyPort && tries < portTriesMax ? await launch({ ...wanted, port, isAnyPort }) : await launch({ ...wanted, port })
+    if (launched) return { port, launched }
+  }
 }
 
 type Running = Pick<Launched, 'pid'> & Partial<Pick<Launched, 'ended'>>
