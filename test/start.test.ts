@@ -9,7 +9,8 @@ import { performance } from 'node:perf_hooks'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive } from '../src/drivers/postgres/server-process.ts'
-import { freePort, startDeployment } from './support/deployment.ts'
+import { startDeployment } from './support/deployment.ts'
+import { freePort } from './support/free-port.ts'
 import type { TestDeployment } from './support/deployment.ts'
 
 const root = path.dirname(import.meta.dirname)

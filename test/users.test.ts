@@ -11,7 +11,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { copyCheckout } from './support/checkout.ts'
-import { freePort } from './support/deployment.ts'
+import { freePort } from './support/free-port.ts'
 import { isAlive } from './support/liveness.ts'
 
 interface User { readonly uid: number; readonly gid: number }

@@ -40,7 +40,9 @@ export const limits = {
   retryBudgetRatio: 0.2,
   retryBudgetPerSecondMin: 10,
 
-  /** Postgres. */
+  /** Postgres. Connections of one service in one process, where a topology says nothing and they fit. */
+  readersMax: 3,
+  writersMax: 8,
   statementsNamedMax: 500,
   statementTimeoutMs: 9_000,
   transactionTimeoutMs: 10_000,

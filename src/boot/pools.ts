@@ -1,8 +1,9 @@
 /** How many connections to the database one process may open for each service, so that those of all processes fit. */
 import { availableParallelism } from 'node:os'
+import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
 import { maxConnectionsOf } from '../drivers/postgres/connection.ts'
-import { poolSizes, poolSizesWanted } from '../drivers/postgres/server-settings.ts'
+import { poolSizes } from '../drivers/postgres/server-settings.ts'
 import type { ConnectionDemand, PoolSizes } from '../drivers/postgres/server-settings.ts'
 import type { Application } from '../model/app.ts'
 import { processCountOf } from '../topology/plan.ts'
@@ -45,6 +46,6 @@ function demandOf({ app, topology, processCount, cpu = 1 }: PoolOptions): Omit<C
 /** A process that can do a fifth of the work has a fifth of the transactions under way. */
 const partOf = (cpu: number): PoolSizes => {
   const part = (wanted: number) => Math.max(connectionsMin, Math.ceil(wanted * Math.min(1, cpu)))
-  return { readersMax: part(poolSizesWanted.readersMax), writersMax: part(poolSizesWanted.writersMax) }
+  return { readersMax: part(limits.readersMax), writersMax: part(limits.writersMax) }
 }
 const connectionsMin = 2

@@ -22,7 +22,8 @@ import { manifestOf } from '../../src/index.ts'
 import { alertFiles } from '../../src/insight/alerts/alert-files.ts'
 import { runCases } from '../realworld/own-cases.ts'
 import { dashboardExpressions } from '../support/dashboard-series.ts'
-import { freePort, startDeployment } from '../support/deployment.ts'
+import { startDeployment } from '../support/deployment.ts'
+import { freePort } from '../support/free-port.ts'
 
 interface Target { readonly health: string; readonly lastError: string }
 interface Rule { readonly name: string; readonly health: string; readonly lastError?: string; readonly state?: string }

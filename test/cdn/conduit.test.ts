@@ -10,7 +10,8 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { monotonicMs, sleep } from '../../src/base/time.ts'
 import tuned from '../../examples/conduit/topologies/2-tuned.ts'
-import { freePort, startDeployment } from '../support/deployment.ts'
+import { startDeployment } from '../support/deployment.ts'
+import { freePort } from '../support/free-port.ts'
 import { skipWithout } from '../../scripts/engines.ts'
 
 interface Reply { readonly status: number; readonly body: Record<string, unknown>; readonly cache: string | null; readonly headers: Headers }

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { sleep } from '../../src/base/time.ts'
-import { freePort } from '../support/deployment.ts'
+import { freePort } from '../support/free-port.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 

@@ -14,7 +14,8 @@ import type { Finding } from '../../src/boot/finding.ts'
 import { findServer, inspectPostgres } from '../../src/drivers/postgres/examination.ts'
 import type { PostgresFacts } from '../../src/drivers/postgres/examination.ts'
 import { sharedCacheTopology } from '../topologies/shared-cache.ts'
-import { conduitFile, freePort, startDeployment } from '../support/deployment.ts'
+import { conduitFile, startDeployment } from '../support/deployment.ts'
+import { freePort } from '../support/free-port.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 

@@ -13,7 +13,7 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { sleep } from '../../src/base/time.ts'
-import { freePort } from '../support/deployment.ts'
+import { freePort } from '../support/free-port.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const isSoak = process.env.TENFOLD_SOAK === '1'

@@ -11,7 +11,8 @@ import { verify } from '../../src/conformance/check.ts'
 import { orchestratorSuite } from '../../src/conformance/orchestrator.ts'
 import { openProcessOrchestrator } from '../../src/drivers/process/orchestrator.ts'
 import { Spares } from '../../src/drivers/process/spare.ts'
-import { freePort, orchestratedProcess, orchestratorSubject } from '../fixtures/orchestrator-subject.ts'
+import { orchestratedProcess, orchestratorSubject } from '../fixtures/orchestrator-subject.ts'
+import { freePort } from '../support/free-port.ts'
 import { isAlive } from '../support/liveness.ts'
 
 const driver = {

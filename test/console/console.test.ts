@@ -9,7 +9,8 @@ import type { Page } from 'playwright-core'
 import { skipWithout } from '../../scripts/engines.ts'
 import { accessibilityFaults, layoutShift, startBrowser } from '../support/browser.ts'
 import type { Browser } from '../support/browser.ts'
-import { freePort, startDeployment } from '../support/deployment.ts'
+import { startDeployment } from '../support/deployment.ts'
+import { freePort } from '../support/free-port.ts'
 import type { TestDeployment } from '../support/deployment.ts'
 
 const appFile = path.join(import.meta.dirname, '../fixtures/console/app.ts')

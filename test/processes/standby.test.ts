@@ -15,7 +15,8 @@ import type { TestContext } from 'node:test'
 import { sleep } from '../../src/base/time.ts'
 import { readAdminToken } from '../../src/boot/deployment.ts'
 import { isAlive } from '../support/liveness.ts'
-import { freePort, startDeployment } from '../support/deployment.ts'
+import { startDeployment } from '../support/deployment.ts'
+import { freePort } from '../support/free-port.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const topology = path.join(root, 'examples/conduit/topologies/1-monolith.ts')

@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { chmod, rm } from 'node:fs/promises'
-import net from 'node:net'
 import path from 'node:path'
+import { freePort } from './free-port.ts'
 import { newDataFolder } from './new-data.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
@@ -31,14 +31,6 @@ export interface TestDeploymentOptions {
   /** With the process that waits to replace one that crashes: a second of a core, for tests of what is killed. */
   readonly standby?: boolean
 }
-
-export const freePort = (): Promise<number> => new Promise((resolve, reject) => {
-  const probe = net.createServer().once('error', reject)
-  probe.listen(0, '127.0.0.1', () => {
-    const { port } = probe.address() as net.AddressInfo
-    probe.close(() => resolve(port))
-  })
-})
 
 export async function startDeployment(options: TestDeploymentOptions = {}): Promise<TestDeployment> {
   const dataFolder = options.dataFolder ?? await newDataFolder()

@@ -7,7 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { findProgram } from '../../src/base/daemon.ts'
 import { monotonicMs, sleep } from '../../src/base/time.ts'
-import { freePort } from './deployment.ts'
+import { freePort } from './free-port.ts'
 
 /** Patroni takes no shorter lease. */
 const ttlSeconds = 20

@@ -17,7 +17,7 @@ import type { VarnishServer } from '../../src/drivers/varnish/server.ts'
 import { renderVcl } from '../../src/drivers/varnish/vcl.ts'
 import type { VclOptions } from '../../src/drivers/varnish/vcl.ts'
 import type { Cdn } from '../../src/ports/cdn.ts'
-import { freePort } from './deployment.ts'
+import { freePort } from './free-port.ts'
 
 type How = (request: OriginRequest, count: number) => OriginAnswer
 

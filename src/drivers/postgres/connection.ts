@@ -30,7 +30,6 @@ export interface ConnectionOptions {
 
 interface Login { readonly role: string; readonly password: string }
 
-const standard = { readersMax: 3, writersMax: 8 }
 const ownersMax = 4
 const idleMs = 30_000
 
@@ -158,7 +157,7 @@ class Readers {
       if (!best || (reader.connected && !best.connected) || (reader.connected === best.connected && reader.load < best.load)) best = reader
     }
     const opening = best && [...this.#readers].some(reader => !reader.connected)
-    if (this.#readers.size < (this.#options.readersMax ?? standard.readersMax) && !opening) {
+    if (this.#readers.size < (this.#options.readersMax ?? limits.readersMax) && !opening) {
       const fresh = this.#open()
       if (!best) return fresh
     }
@@ -186,7 +185,7 @@ class Readers {
     const all = [...this.#readers]
     const used = all.filter(reader => reader.load > 0).length
     const waiting = all.reduce((sum, { load }) => sum + Math.max(0, load - 1), 0)
-    return { service, pool: 'read', used, idle: all.length - used, max: this.#options.readersMax ?? standard.readersMax, waiting }
+    return { service, pool: 'read', used, idle: all.length - used, max: this.#options.readersMax ?? limits.readersMax, waiting }
   }
 
   async close(): Promise<void> {
@@ -254,7 +253,7 @@ export class Connections {
   /** Connections for the service's transactions; what is sent without waiting is pipelined. */
   writers(service: string): Lending {
     let lending = this.#writers.get(service)
-    if (!lending) this.#writers.set(service, lending = new Lending(service, this.#pool(this.#loginOf(service), this.#options.writersMax ?? standard.writersMax)))
+    if (!lending) this.#writers.set(service, lending = new Lending(service, this.#pool(this.#loginOf(service), this.#options.writersMax ?? limits.writersMax)))
     return lending
   }
 

@@ -5,6 +5,7 @@
  */
 import { availableParallelism, totalmem } from 'node:os'
 import { fault } from '../../base/errors.ts'
+import { limits } from '../../base/limits.ts'
 
 export interface Machine {
   readonly memoryBytes: number
@@ -131,7 +132,6 @@ export interface PoolSizes { readonly readersMax: number; readonly writersMax: n
 const fixedPerProcess = 14
 /** A worker besides: queue 5 more and its listener, leases 1 more and one held, the consumers of jobs and of invalidations. */
 const fixedPerWorker = 10
-export const poolSizesWanted: PoolSizes = { readersMax: 3, writersMax: 8 }
 
 /** All connections that all processes may have at once, with the reserve. */
 export function connectionsOf({ processes, workers, services, consumers }: Omit<ConnectionDemand, 'maxConnections' | 'wanted'>, { readersMax, writersMax }: PoolSizes): number {
@@ -146,7 +146,7 @@ export function poolSizes(demand: ConnectionDemand): PoolSizes & { readonly perS
     const least = connectionsOf(demand, { readersMax: 1, writersMax: 1 })
     throw fault('TOPOLOGY_REFUSED', `${demand.processes} processes of ${demand.services} services need at least ${least} connections, and Postgres allows ${demand.maxConnections}; run fewer processes, or raise max_connections`)
   }
-  const wanted = demand.wanted ?? poolSizesWanted
+  const wanted = demand.wanted ?? limits
   // Readers are pipelined: one does the work of several, so a third of the connections is enough, unless more are wanted.
   const part = Math.max(1 / 3, wanted.readersMax / (wanted.readersMax + wanted.writersMax))
   const readersMax = clamp(1, Math.floor(perService * part), Math.min(wanted.readersMax, perService - 1))

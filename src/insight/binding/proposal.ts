@@ -1,4 +1,5 @@
 /** The one step that relieves the resource that binds, with what it would bring and how to take it. */
+import { limits } from '../../base/limits.ts'
 import type { Finding } from '../finding.ts'
 import { attribute } from './attribution.ts'
 import type { Part, Resource } from './attribution.ts'
@@ -31,9 +32,6 @@ const few: Interval = [0, 0.25]
 /** What a change of the code leaves nobody knows. */
 const half: Interval = [0, 0.5]
 const standardCache = 67_108_864
-/** Of a topology that does not say how many connections a pool has. */
-const readersStandard = 3
-const writersStandard = 8
 
 export function propose(evidence: Evidence, diagnosis: Diagnosis, findings: readonly Finding[], configured: Configured): Proposal {
   const { parts } = attribute(evidence)
@@ -147,7 +145,7 @@ class Maker {
     const enough = Math.ceil(asked * 1.25) + 1
     const room = this.#evidence.connectionsPerService ?? Infinity
     // The other pool keeps what it has as a standard, or what is left, and something always.
-    const other = Math.max(1, Math.min(kind === 'read' ? writersStandard : readersStandard, room - enough))
+    const other = Math.max(1, Math.min(kind === 'read' ? limits.writersMax : limits.readersMax, room - enough))
     const given = Math.min(enough, room - other)
     if (given <= now) return this.#make({ kind: 'more-connections', text: `raise max_connections of Postgres, and give the ${kind} pool of ${service} ${enough} connections in each process: all that Postgres allows have been given out`, gain: this.#gain('pool', few), target: { pool: at, resource: 'pool' } })
     return this.#make({
