@@ -31,6 +31,15 @@ const faulty: [string, RegExp, (one: ReturnType<typeof service>) => Record<strin
 ]
 for (const [what, message, build] of faulty) test(`found: ${what}`, () => { assert.match(faultsOf(build).join('\n'), message) })
 
+test('intents below a mount are found, and two mounts at one place; at / it takes nothing from them', () => {
+  const one = service('one')
+  const read = one.query({ ...any, http: 'GET /old/read', scatter: true, run })
+  const faults = (mounts: Record<`/${string}`, () => void>, assets = {}) => checkApplication(application('test', { services: { one: { one, read } }, mounts, assets }))
+  assert.deepEqual(faults({ '/': () => {} }), [])
+  for (const prefix of ['/old', '/old/'] as const) assert.match(faults({ [prefix]: () => {} }).join('\n'), /one\.read lies below '\/old'/)
+  assert.match(faults({ '/': () => {} }, { '/': new URL('file:///nowhere/') }).join('\n'), /two mounts.*served at '\/'/)
+})
+
 test('a topology that cannot keep the invariants is refused (I10)', () => {
   const one = service('one')
   const app = application('test', { services: { one: { one } } })

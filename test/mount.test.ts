@@ -6,11 +6,16 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import Fastify from 'fastify'
 import { Hono } from 'hono'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import path from 'node:path'
 import { silentLogger } from '../src/base/log.ts'
 import { openHttpIngress } from '../src/drivers/http/ingress.ts'
 import { nodeHandlerOf } from '../src/model/mount.ts'
 import type { Mountable, NodeHandler } from '../src/model/mount.ts'
+import { startDeployment } from './support/deployment.ts'
+
+const root = path.dirname(import.meta.dirname)
 
 const express = createRequire(import.meta.url)('express') as (() => NodeHandler & { post(path: string, ...handlers: unknown[]): void }) & { json(): unknown }
 
@@ -39,4 +44,24 @@ test('a mounted handler is Node\'s own kind', async t => {
   t.after(() => { server.closeAllConnections(); server.close() })
   await once(server, 'listening')
   assert.equal((await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/none`)).status, 404)
+})
+
+test('the application of docs/adopting.md: an intent takes a route over from what is mounted at /', async t => {
+  const [, app] = /```ts\n([\s\S]*?)```/.exec(await readFile(path.join(root, 'docs/adopting.md'), 'utf8'))!
+  await mkdir(path.join(root, '.tenfold'), { recursive: true })
+  // Inside the checkout, so that the package finds itself by its name.
+  const folder = await mkdtemp(path.join(root, '.tenfold/adopting-'))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
+  await cp(path.join(root, 'examples/conduit/topologies'), path.join(folder, 'topologies'), { recursive: true })
+  await writeFile(path.join(folder, 'app.ts'), app!)
+  const deployment = await startDeployment({ appFile: path.join(folder, 'app.ts') })
+  t.after(() => deployment.close())
+  const ask = async (place: string, options?: RequestInit) => {
+    const answer = await fetch(deployment.url + place, options)
+    return [answer.status, await answer.json().catch(() => null)]
+  }
+  assert.deepEqual(await ask('/greetings/jane'), [200, { text: 'Hello jane', by: 'tenfold' }])
+  assert.deepEqual(await ask('/greetings', { method: 'POST', body: '{"n":1}' }), [200, { kept: { n: 1 } }])
+  assert.deepEqual(await ask('/nowhere'), [404, null], 'Hono\'s own')
+  assert.equal((await fetch(`${deployment.url}/docs`)).status, 200)
 })

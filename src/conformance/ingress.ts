@@ -5,13 +5,14 @@ import net from 'node:net'
 import { after, monotonicMs, sleep } from '../base/time.ts'
 import type { Admission, HttpAnswer, HttpRequest, Ingress, IngressHandler, Listening, ListenOptions } from '../ports/ingress.ts'
 import { suite } from './check.ts'
+import { mountChecks } from './mounts.ts'
 
 /** The ingress under test lets slow headers live for at most headersTimeoutMs. */
 export interface IngressSubject { readonly ingress: Ingress; readonly headersTimeoutMs: number }
 
 const plain = (status: number, body: string): HttpAnswer => ({ status, headers: { 'content-type': 'text/plain' }, body })
 
-interface Served { readonly listening: Listening; readonly seen: HttpRequest[]; readonly counts: { admitted: number; ended: number } }
+export interface Served { readonly listening: Listening; readonly seen: HttpRequest[]; readonly counts: { admitted: number; ended: number } }
 
 async function serve(ingress: Ingress, more: Partial<IngressHandler> = {}, options: Partial<ListenOptions> = {}): Promise<Served> {
   const seen: HttpRequest[] = []
@@ -235,19 +236,7 @@ export const ingressSuite = suite<IngressSubject>('ingress', {
     assert.match(answer, /^HTTP\/1\.1 408/)
     await listening.close()
   },
-  'a mount gets everything below its prefix and nothing else': async ({ ingress }) => {
-    const { listening } = await serve(ingress, {}, { mounts: [{ prefix: '/old', handle: (request, response) => { response.end(`old ${request.url}`) } }] })
-    assert.equal(await (await fetch(`${listening.url}/old/page?x=1`)).text(), 'old /old/page?x=1')
-    assert.equal((await fetch(`${listening.url}/older`)).status, 404)
-    await listening.close()
-  },
-  'of several mounts the longest prefix wins': async ({ ingress }) => {
-    const mounts = ['/old', '/old/new', '/old/new/est'].map(prefix => ({ prefix, handle: (_: unknown, response: http.ServerResponse) => { response.end(prefix) } }))
-    const { listening } = await serve(ingress, {}, { mounts })
-    const texts = ['/old/x', '/old/newer', '/old/new', '/old/new/x', '/old/new/est?x'].map(async path => (await fetch(listening.url + path)).text())
-    assert.deepEqual(await Promise.all(texts), ['/old', '/old', '/old/new', '/old/new', '/old/new/est'])
-    await listening.close()
-  },
+  ...mountChecks(serve),
   'drain waits for mounted requests too': async ({ ingress }) => {
     const begun = Promise.withResolvers<void>()
     const { listening } = await serve(ingress, {}, { mounts: [{ prefix: '/old', handle: (_request, response) => { begun.resolve(); void sleep(150).then(() => response.end('fine')) } }] })

@@ -50,9 +50,9 @@ export interface ApplicationOptions<Modules extends ServiceModules> {
   readonly sessions?: SessionOptions
   /** The application's own wording of errors. Default: RFC 9457 problem details. */
   errors?(error: TenfoldError): ErrorAnswer
-  /** Existing applications, each served whole below its prefix. */
+  /** Existing applications, each served whole below its prefix; one at `/` gets what no intent answers. docs/adopting.md. */
   readonly mounts?: Readonly<Record<`/${string}`, Mountable>>
-  /** Folders of static files, each served below its prefix: read once, at the start. */
+  /** Folders of static files, each served below its prefix, or at `/` where no intent answers: read once, at the start. */
   readonly assets?: Readonly<Record<`/${string}`, Assets>>
   readonly corsOrigins?: readonly string[]
   readonly title?: string

@@ -77,7 +77,7 @@ const deadlineMsOf = ({ kind, definition }: Query | Command): number =>
 
 /** Everything declared wrongly; empty when all is well. */
 export function checkApplication(app: Application): string[] {
-  return [...app.faults, ...app.options.sessions ? sessionFaults(app.options.sessions) : [], ...routeFaults(app), ...[...app.intents.values()].flatMap(intent => intentFaults(app, intent))]
+  return [...app.faults, ...app.options.sessions ? sessionFaults(app.options.sessions) : [], ...routeFaults(app), ...prefixFaults(app), ...[...app.intents.values()].flatMap(intent => intentFaults(app, intent))]
 }
 
 /** Throws DECLARATION_FAULT with every fault when there is one. */
@@ -99,7 +99,7 @@ function routeFaults(app: Application): string[] {
     seen.set(shape, intent)
     if (!/^(GET|POST|PUT|PATCH|DELETE) \/\S*$/.test(http)) faults.push(`${intent.declaredAt}: ${intent.name}: '${http}' is not a route; write 'GET /path/:parameter'`)
     if (intent.kind === 'command' && http.startsWith('GET ')) faults.push(`${intent.declaredAt}: ${intent.name} is a command behind GET, which clients may repeat; use POST, PUT, PATCH or DELETE`)
-    for (const prefix of prefixesOf(app)) {
+    for (const prefix of prefixesOf(app).filter(one => one !== '')) {
       const path = http.slice(http.indexOf(' ') + 1)
       if (path === prefix || path.startsWith(`${prefix}/`)) faults.push(`${intent.declaredAt}: ${intent.name} lies below '${prefix}', where a mount, static files or blobs are served; move one of them`)
     }
@@ -107,10 +107,15 @@ function routeFaults(app: Application): string[] {
   return faults
 }
 
-/** Below these no intent is asked. */
+/** Where something else than intents answers, without a slash at the end; at '' it gets what no intent does. */
 function prefixesOf(app: Application): string[] {
   const { mounts = {}, assets = {} } = app.options
-  return [...Object.keys(mounts), ...Object.keys(assets), ...(acceptsUploads(app) ? [blobsPrefix] : [])]
+  return [...Object.keys(mounts), ...Object.keys(assets), ...(acceptsUploads(app) ? [blobsPrefix] : [])].map(prefix => prefix.replace(/\/$/, ''))
+}
+
+function prefixFaults(app: Application): string[] {
+  const all = prefixesOf(app)
+  return [...new Set(all.filter((prefix, index) => all.indexOf(prefix) !== index))].map(prefix => `two mounts, static files or blobs are served at '${prefix || '/'}'; move one of them`)
 }
 
 export const blobsPrefix = '/blobs'

@@ -9,7 +9,8 @@
  *   204 and 304 have neither body nor content-type, whatever the answer holds.
  * - `admit` is asked before the body is read; a refusal is sent at once.
  * - A body that is not acceptable JSON in UTF-8 (on a route that takes JSON) never reaches `handle`: it is answered with `refuse`.
- * - A mount gets what is at or below its prefix; of several the longest prefix wins.
+ * - A mount gets what is at or below its prefix; of several the longest prefix wins. One at `/`
+ *   gets what nothing else answers, by path and method, with its body unread.
  * - `drain`: no new connection is accepted, each answer says `Connection: close`, running
  *   requests finish, those of mounts too, no idle connection is reset; resolves when all are
  *   gone. An idle connection may be used once more within lingerMs: its client may be about to.

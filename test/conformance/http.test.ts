@@ -13,6 +13,7 @@ import { openHttpIngress } from '../../src/drivers/http/ingress.ts'
 import type { HttpAnswer, Ingress, IngressHandler, Listening } from '../../src/ports/ingress.ts'
 import {
   admissionsInOrder, credulous, drainsInSilence, dropsRunning, endsOnlyAnswers, endsWithTheClient, firstMountWins, forgetsMounts, leavesBusyOpen, neverEmpty, newSignalEachTime, patternForPath, refusesHead,
+  rootShadows,
 } from './broken/ingress.ts'
 
 const times = { headersTimeoutMs: 500, requestTimeoutMs: 2_000, keepAliveTimeoutMs: 5_000, connectionsCheckingIntervalMs: 100 }
@@ -71,6 +72,7 @@ const faults: readonly [(ingress: Ingress) => Ingress, string][] = [
   [refusesHead, 'HEAD is GET without the body'],
   [neverEmpty, '204 and 304 have neither body nor content-type'],
   [firstMountWins, 'of several mounts the longest prefix wins'],
+  [rootShadows, 'a mount at / gets what nothing else answers, with its body'],
   [forgetsMounts, 'drain waits for mounted requests too'],
   [leavesBusyOpen, 'drain cuts what still runs when its grace is over'],
   [drainsInSilence, 'drain finishes what runs and resets nobody'],

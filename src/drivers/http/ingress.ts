@@ -10,7 +10,7 @@ import type { ErrorCode } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { MetricRegistry } from '../../base/metric-registry.ts'
-import type { HttpAnswer, Ingress, IngressHandler, ListenOptions, Route } from '../../ports/ingress.ts'
+import type { HttpAnswer, Ingress, IngressHandler, ListenOptions, Mount, Route } from '../../ports/ingress.ts'
 import { writeAnswer } from './answer.ts'
 import { assertReadable, hasBody, parseJson, readBytes, tooLarge } from './body.ts'
 import { corsOf } from './cors.ts'
@@ -40,8 +40,9 @@ export function openHttpIngress({ log, times = standardTimes, metrics = null }: 
     async listen(options) {
       const state: ServerState = { inFlight: 0, connections: 0, draining: false }
       const meter = metrics && new ServerMeter(metrics, state)
-      const routing = new Routing(options, log)
-      const fastify = routing.open(listener => createServer(inTheNextTurn(routing.recalling(listener), state), options.mounts, times, state, meter))
+      const [roots, mounts] = [options.mounts.filter(isRoot), options.mounts.filter(mount => !isRoot(mount))]
+      const routing = new Routing(options, roots[0], log)
+      const fastify = routing.open(listener => createServer(inTheNextTurn(routing.recalling(listener), state), mounts, times, state, meter))
       await fastify.ready()
       const port = await bind(fastify.server, options)
       return listening(fastify, options.host, port, state)
@@ -49,19 +50,25 @@ export function openHttpIngress({ log, times = standardTimes, metrics = null }: 
   }
 }
 
+/** Not a prefix that shadows every route. */
+const isRoot = ({ prefix }: Mount): boolean => prefix === '/'
+
 const bodyMethods = ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']
 
 class Routing {
   readonly #handler: IngressHandler
   readonly #routes: readonly Route[]
   readonly #cors: Cors
+  /** Answers what no route does. */
+  readonly #root: Mount | undefined
   readonly #log: Logger
   readonly #methodsOf: (path: string) => string[] | null
 
-  constructor({ handler, routes, corsOrigins }: ListenOptions, log: Logger) {
+  constructor({ handler, routes, corsOrigins }: ListenOptions, root: Mount | undefined, log: Logger) {
     this.#handler = handler
     this.#routes = routes
     this.#cors = corsOf(corsOrigins)
+    this.#root = root
     this.#log = log
     this.#methodsOf = methodsByPath(routes)
   }
@@ -142,7 +149,9 @@ class Routing {
   #notFound(raw: IncomingMessage, response: TrackedResponse): void {
     const { method = '', url = '', headers } = raw
     const allow = this.#methodsOf(url)
-    this.#send(raw, response, this.#cors.preflight(raw) ?? (allow
+    const preflight = this.#cors.preflight(raw)
+    if (this.#root && !(preflight && allow)) return this.#root.handle(raw, response)
+    this.#send(raw, response, preflight ?? (allow
       ? this.#handler.refuse('METHOD_NOT_ALLOWED', `${method} is not answered here`, headers, allow)
       : this.#handler.refuse('NOT_FOUND', `nothing answers ${method} ${url.slice(0, 200)}`, headers)))
   }

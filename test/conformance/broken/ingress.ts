@@ -74,6 +74,9 @@ export const firstMountWins = (ingress: Ingress): Ingress => over(ingress, ({ mo
   mounts: mounts.map(mount => ({ ...mount, handle: (request, response) => mounts.find(one => request.url!.startsWith(one.prefix))!.handle(request, response) })),
 }))
 
+/** At / it gets everything. */
+export const rootShadows = (ingress: Ingress): Ingress => over(ingress, ({ mounts }) => ({ mounts: mounts.map(mount => mount.prefix === '/' ? { ...mount, prefix: '' } : mount) }))
+
 export function forgetsMounts(ingress: Ingress): Ingress {
   let running = 0
   return over(ingress, ({ handler }) => ({ handler: { ...handler,
