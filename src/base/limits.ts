@@ -57,6 +57,8 @@ export const limits = {
   payloadBytesMax: 262_144,
   outboxRetentionMs: 86_400_000,
   inboxRetentionMs: 7 * 86_400_000,
+  /** So long the outbox is kept for a consumer that the application no longer has: it may come back. */
+  consumerRetentionMs: 7 * 86_400_000,
   idempotencyRetentionMs: 86_400_000,
   idempotencyKeyCharactersMax: 255,
 

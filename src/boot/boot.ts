@@ -22,7 +22,7 @@ import type { Listening, ListeningSocket } from '../ports/ingress.ts'
 import type { Call } from '../ports/transport.ts'
 import { Dispatcher } from '../runtime/dispatcher.ts'
 import { GhostCache } from '../runtime/ghost-cache.ts'
-import { startConsumers } from '../runtime/consumers.ts'
+import { consumerNames, startConsumers } from '../runtime/consumers.ts'
 import { Invalidation } from '../runtime/invalidation.ts'
 import { Limiter } from '../runtime/limiter.ts'
 import { QueryCache } from '../runtime/query-cache.ts'
@@ -38,7 +38,7 @@ import { createUploads } from '../runtime/upload.ts'
 import { tokenCodec } from '../runtime/token.ts'
 import type { TraceExporter } from '../runtime/tracer.ts'
 import { Tracer } from '../runtime/tracer.ts'
-import { promptJobs, startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
+import { promptJobs, relayConsumer, startRelay, startScheduler, startWorker } from '../runtime/worker.ts'
 import { checkTopology } from '../topology/plan.ts'
 import type { Role, Topology } from '../topology/topology.ts'
 import { readMigrations } from './migrations.ts'
@@ -224,7 +224,8 @@ async function startBackground({ app, topology, log }: BootOptions, engines: Eng
   closers.add(() => worker.stop(limits.drainMs))
   const scheduler = startScheduler(options)
   closers.add(() => scheduler.stop())
-  closers.add(every(60_000, async () => { await Promise.all([database.prune(), rates.prune(), ...app.options.sessions ? [sessions.prune()] : []]).catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
+  const names = [...consumerNames(options), relayConsumer]
+  closers.add(every(60_000, async () => { await Promise.all([database.prune(names), rates.prune(), ...app.options.sessions ? [sessions.prune()] : []]).catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
 }
 
 /** Who writes first would wait until consumers have taken their partitions. Where requests are answered nothing waits for this: a broker that is away delays events only. */

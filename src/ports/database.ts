@@ -175,8 +175,11 @@ export interface Database {
   claimed(service: string, scope: string, value: string): Promise<string | null>
   /** A position that covers every commit acknowledged before the call. */
   position(): Promise<Position>
-  /** Removes what the retention limits no longer keep; returns how many rows. */
-  prune(): Promise<number>
+  /**
+   * Removes what the retention limits no longer keep; returns how many rows. A message stays until every
+   * consumer has it: who is not of `consumers` and has stood still for consumerRetentionMs is forgotten.
+   */
+  prune(consumers: readonly string[]): Promise<number>
   /** True when the engine answers. */
   healthy(): Promise<boolean>
 }

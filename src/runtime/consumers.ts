@@ -28,6 +28,14 @@ export interface ConsumersOptions extends Surroundings {
   readonly services: readonly string[]
 }
 
+const invalidationConsumer = 'tenfold.invalidation'
+
+/** All that read the events of the application, whichever process they run in. */
+export const consumerNames = ({ app, invalidation }: Pick<ConsumersOptions, 'app' | 'invalidation'>): string[] => [
+  ...[...app.intents.values()].filter(({ kind }) => kind === 'subscription' || kind === 'projection').map(({ name }) => name),
+  ...invalidation ? [invalidationConsumer] : [],
+]
+
 const backoff = { baseMs: 50, capMs: 5_000 }
 
 export async function startConsumers(options: ConsumersOptions): Promise<Subscribed> {
@@ -52,7 +60,7 @@ export async function startConsumers(options: ConsumersOptions): Promise<Subscri
 /** What the broadcast said at once, said surely: its sender may have died before it could. */
 function repeatedInvalidation({ app, cdn }: ConsumersOptions, invalidation: Invalidation): BusSubscription {
   return {
-    consumer: 'tenfold.invalidation', names: app.services.map(one => invalidatedNameOf(one.name)), attemptsMax: Number.MAX_SAFE_INTEGER, backoff,
+    consumer: invalidationConsumer, names: app.services.map(one => invalidatedNameOf(one.name)), attemptsMax: Number.MAX_SAFE_INTEGER, backoff,
     // A CDN hears of it here alone; processes have mostly heard of it before.
     gatherMs: cdn ? 10 : 200,
     handle: async batch => { await Promise.all([invalidation.repeat(batch), cdn?.purge(tagsIn(batch))]) },

@@ -36,10 +36,13 @@ export interface WorkerOptions extends Surroundings {
 const jobsOf = (app: Application, services: readonly string[]): Job[] =>
   [...app.intents.values()].filter(intent => intent.kind === 'job' && services.includes(intent.service.name)) as Job[]
 
+/** The name under which the relay reads the outbox. */
+export const relayConsumer = 'tenfold.jobs'
+
 /** Takes jobs from the outbox, in batches: runs those that are prompt and moves the others to the queue. */
 export function startRelay({ app, bus, queue }: Pick<WorkerOptions, 'app' | 'queue'> & { readonly bus: Bus }, prompt: PromptJobs): Promise<Subscribed> {
   return bus.subscribe({
-    consumer: 'tenfold.jobs', names: 'jobs', attemptsMax: Number.MAX_SAFE_INTEGER, backoff: { baseMs: 50, capMs: 5_000 },
+    consumer: relayConsumer, names: 'jobs', attemptsMax: Number.MAX_SAFE_INTEGER, backoff: { baseMs: 50, capMs: 5_000 },
     handle: async batch => queue.enqueue((await prompt.run(batch)).map(message => {
       const job = app.intents.get(message.name) as Job | undefined
       return { id: message.id, name: message.name, payload: message.payload, runAtMs: message.runAtMs, traceparent: message.traceparent, attemptsMax: job?.definition.attemptsMax ?? limits.jobAttemptsMax }

@@ -76,12 +76,24 @@ test('prune takes what is old, in small transactions, and only what every consum
   await fill('inbox (bucket, service, consumer, id, at)', `1, 'alpha', 'c', gen_random_uuid()`)
   await fill('idempotency (bucket, service, scope, key, fingerprint, answer, at)', `1, 'alpha', 's', n::text, 'f', '{}'`)
   await fill('outbox (bucket, id, kind, name, key, payload, at)', `1, gen_random_uuid(), 'event', 'alpha.x', 'k', '{}'`)
-  assert.equal(await one.database.prune(), 5_000, 'nobody has read the outbox')
+  assert.equal(await one.database.prune([]), 5_000, 'nobody has read the outbox')
   await one.scratch.sql(`INSERT INTO tenfold.cursor (consumer, tx, seq) SELECT 'one', tx, seq FROM tenfold.outbox ORDER BY tx, seq OFFSET 1199 LIMIT 1`)
-  assert.equal(await one.database.prune(), 1_200)
+  assert.equal(await one.database.prune([]), 1_200)
   await one.scratch.sql(`UPDATE tenfold.cursor SET tx = '18446744073709551615'`)
-  assert.equal(await one.database.prune(), 1_300)
-  assert.equal(await one.database.prune(), 0)
+  assert.equal(await one.database.prune([]), 1_300)
+  assert.equal(await one.database.prune([]), 0)
+})
+
+test('a consumer that the application no longer has holds the outbox for a week, one that it has for ever', async () => {
+  await using one = await fresh()
+  await one.database.migrate(databaseSchemas)
+  await one.scratch.sql(`INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at) SELECT 1, gen_random_uuid(), 'event', 'alpha.x', 'k', '{}', now() - interval '30 days' FROM generate_series(1, 10)`)
+  await one.scratch.sql(`INSERT INTO tenfold.cursor (consumer, tx, updated_at) VALUES ('gone', '0', now() - interval '6 days'), ('here', '18446744073709551615', now() - interval '30 days')`)
+  const left = async () => (await one.scratch.sql<{ consumer: string }>('SELECT consumer FROM tenfold.cursor ORDER BY consumer')).map(({ consumer }) => consumer)
+  assert.deepEqual([await one.database.prune(['here']), await left()], [0, ['gone', 'here']])
+  await one.scratch.sql(`UPDATE tenfold.cursor SET updated_at = now() - interval '8 days' WHERE consumer = 'gone'`)
+  assert.deepEqual([await one.database.prune(['gone', 'here']), await left()], [0, ['gone', 'here']], 'slow is not gone')
+  assert.deepEqual([await one.database.prune(['here']), await left()], [10, ['here']])
 })
 
 test('a process opens no more connections than it is told', async () => {

@@ -103,7 +103,7 @@ export function outboxDriver(name = 'postgres', wrap = (outbox: Outbox): Outbox 
       const outbox = await reopen()
       const prune = async () => {
         await scratch.sql(`UPDATE tenfold.outbox SET at = now() - interval '2 days'`)
-        await database.prune()
+        await database.prune([])
         return (await scratch.sql<{ id: string }>('SELECT id FROM tenfold.outbox ORDER BY outbox.tx, outbox.seq')).map(one => one.id)
       }
       return {

@@ -47,6 +47,8 @@ const pruneOutboxText = ofRuntime('prune', `
       WHERE (tx, seq) <= (SELECT c.tx, c.seq FROM tenfold.cursor c ORDER BY c.tx, c.seq LIMIT 1)
       ORDER BY tx, seq LIMIT $2) AS oldest
     WHERE at < now() - $1 * interval '1 ms'))`)
+/** Else nothing that came after a consumer was taken out of the application would ever be removed. */
+const forgetText = ofRuntime('prune', `DELETE FROM tenfold.cursor WHERE updated_at < now() - $1 * interval '1 ms' AND consumer <> ALL ($2::text[]) RETURNING consumer`)
 const pruneText = (table: string) => ofRuntime('prune', `
   DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM ${table} WHERE at < now() - $1 * interval '1 ms' LIMIT $2 FOR UPDATE SKIP LOCKED))`)
@@ -139,7 +141,9 @@ class Driver implements PostgresDatabase {
     return rows.map(({ transaction }) => transaction)
   }
 
-  async prune(): Promise<number> {
+  async prune(consumers: readonly string[]): Promise<number> {
+    const { rows } = await this.#count(() => this.#connections.owner.query<{ consumer: string }>(forgetText, [limits.consumerRetentionMs, consumers]))
+    for (const { consumer } of rows) this.#options.log.info({ consumer }, 'a consumer that is gone is forgotten: the outbox is no longer kept for it')
     return await this.#pruneOne(pruneOutboxText, limits.outboxRetentionMs)
       + await this.#pruneOne(pruneText('tenfold.inbox'), limits.inboxRetentionMs)
       + await this.#pruneOne(pruneText('tenfold.idempotency'), limits.idempotencyRetentionMs)
