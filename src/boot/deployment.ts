@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CpuQuotas } from '../base/cpu-quota.ts'
+import { fault } from '../base/errors.ts'
 import { Closers } from '../base/lifecycle.ts'
 import { limits } from '../base/limits.ts'
 import type { Logger } from '../base/log.ts'
@@ -58,6 +59,8 @@ export interface DeploymentOptions {
    * change of the application leaves good. None unless told otherwise.
    */
   readonly standby?: 'application' | 'framework'
+  /** Aborted while it starts, it is given up, and what has started is stopped: see deploy. */
+  readonly signal?: AbortSignal
 }
 
 /** The application's waits for a crash and need not be there soon; the framework's is for the next change. */
@@ -94,10 +97,18 @@ export interface Deployment {
   stop(): Promise<void>
 }
 
+/** Rejects when it cannot start, and when its signal is aborted meanwhile: then nothing of it runs any more. */
 export async function deploy(options: DeploymentOptions): Promise<Deployment> {
   const closers = new Closers()
+  const { signal } = options
+  // What the start waits for ends, so that it fails; what it has begun by then is stopped below.
+  const giveUp = () => { void closers.close().catch(() => {}) }
+  signal?.addEventListener('abort', giveUp, { once: true })
   try {
-    return await start(options, closers)
+    const deployment = await start(options, closers)
+    if (signal?.aborted) throw fault('UNAVAILABLE', 'the start was given up')
+    signal?.removeEventListener('abort', giveUp)
+    return deployment
   } catch (error) {
     await closers.close().catch(() => {})
     throw error

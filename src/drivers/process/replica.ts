@@ -26,6 +26,8 @@ export const restartWindowMs = 10_000
 export const firstAttemptsMax = 3
 const readyMs = 30_000
 const killMarginMs = 500
+/** One that is not ready yet has no caller to finish for. */
+const startingGraceMs = 1_000
 const answerMs = 2_000
 const restartBackoff = { baseMs: 100, capMs: 5_000 }
 
@@ -181,11 +183,12 @@ export class Replica {
     this.#readiness.reject(fault('DRAINING', `the process ${this.#options.spec.name} was stopped before it was ready`))
     const child = this.#child
     if (child) {
+      const givenMs = this.#state === 'starting' ? Math.min(graceMs, startingGraceMs) : graceMs
       this.#state = 'draining'
       const begunMs = monotonicMs()
-      await this.#seat?.leave(graceMs)
+      await this.#seat?.leave(givenMs)
       // What goes on then has the rest.
-      const restMs = Math.max(graceMs - (monotonicMs() - begunMs), 0)
+      const restMs = Math.max(givenMs - (monotonicMs() - begunMs), 0)
       const gone = new Promise<void>(resolve => { child.once('exit', () => resolve()); child.once('error', () => { if (child.pid === undefined) resolve() }) })
       if (child.connected) child.send({ type: 'drain', graceMs: restMs, lingerMs } satisfies SupervisorMessage, () => {})
       const cancelKill = after(restMs + killMarginMs, () => {
