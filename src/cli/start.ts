@@ -48,9 +48,12 @@ ADMIN_LOGIN=always: on loopback too.`,
   },
 }
 
+/** What a stop may take besides the requests: together less than ten seconds. */
+const marginMs = 1_500
+
 /** The exit code. */
 async function giveUp(starting: Promise<Serving>, log: Logger): Promise<number> {
-  const late = new Promise<'late'>(resolve => { after(limits.drainMs, () => resolve('late'), true) })
+  const late = new Promise<'late'>(resolve => { after(limits.drainMs + marginMs, () => resolve('late'), true) })
   // Rejected: it has been stopped with what failed.
   if (await Promise.race([starting.then(serving => serving.stop(), () => {}), late]) !== 'late') return 0
   log.error('the start cannot be ended in time: what it has started is left, and found by the next one')
