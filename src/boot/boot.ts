@@ -48,7 +48,7 @@ import { measureParts } from './part-metrics.ts'
 import { pageRoutes, pagesOf } from './pages.ts'
 import { poolSizesFor } from './pools.ts'
 import { measureProcess } from './process-metrics.ts'
-import { driversOf } from './registry.ts'
+import { driversOf, relaysOf } from './registry.ts'
 import type { Engines } from './registry.ts'
 import { withoutInbox } from './unprotected.ts'
 
@@ -224,7 +224,7 @@ async function startBackground({ app, topology, log }: BootOptions, engines: Eng
   closers.add(() => worker.stop(limits.drainMs))
   const scheduler = startScheduler(options)
   closers.add(() => scheduler.stop())
-  const names = [...consumerNames(options), relayConsumer]
+  const names = [...consumerNames(options), relayConsumer, ...relaysOf(topology.ports)]
   closers.add(every(60_000, async () => { await Promise.all([database.prune(names), rates.prune(), ...app.options.sessions ? [sessions.prune()] : []]).catch((error: unknown) => log.warn({ err: error }, 'pruning failed')) }))
 }
 

@@ -18,6 +18,7 @@ import { openPostgresDatabase } from '../drivers/postgres/database.ts'
 import type { PostgresDatabase } from '../drivers/postgres/database.ts'
 import { openPostgresInspection } from '../drivers/postgres/inspection.ts'
 import { openPostgresLeases } from '../drivers/postgres/lease.ts'
+import { relayName } from '../drivers/postgres/outbox-relay.ts'
 import { openPostgresOutbox } from '../drivers/postgres/outbox.ts'
 import { openPostgresQueue } from '../drivers/postgres/queue.ts'
 import { openPostgresRates } from '../drivers/postgres/rate.ts'
@@ -131,6 +132,9 @@ function cdnOf(cdn: Ports['cdn'], secret: Buffer, log: Logger): Cdn | null {
   const headers = Object.fromEntries(Object.entries(cdn.headers).map(([name, value]) => [name, given(value, `the CDN's header ${name}`)]))
   return openFetchCdn({ url: given(cdn.url, "the CDN's url"), headers, body: cdn.body, tagsMax: cdn.tagsMax, log })
 }
+
+/** What reads the outbox beside the consumers of the application. */
+export const relaysOf = ({ bus }: Ports): readonly string[] => bus.driver === 'nats' ? [relayName] : []
 
 /** What is asked about events and jobs from outside the processes: depths, what is dead; nothing is opened yet. */
 export function backlogOf(ports: Ports, { databaseUrl: url, brokerUrl = '', log, secret, metrics = null }: BacklogOptions, database?: PostgresDatabase): Pick<Engines, 'bus' | 'queue'> {
