@@ -35,6 +35,8 @@ export interface NatsBusOptions {
 const lsnMax = 0xffff_ffff_ffff_ffffn
 const balanceMs = 500
 const pollMs = 250
+/** So long who waits believes that nothing has happened, when nothing is heard. */
+const patienceMs = 250
 /** What was learnt longer ago does not count, as with the bus in the database. */
 const freshMs = 1_000
 const leftMs = (deadlineMs: number): number => Math.max(0, deadlineMs - monotonicMs())
@@ -113,10 +115,13 @@ class NatsBus implements Bus {
     const names = await this.#namesOf(consumer, deadlineMs)
     if (!names || !await this.#options.outbox.carried(names, leftMs(deadlineMs), position)) return false
     let relay = await this.#relayNow(deadlineMs)
-    while (!relay || !this.#handled(consumer, names, relay, lsn)) {
+    for (let askMs = monotonicMs() + patienceMs; !relay || !this.#handled(consumer, names, relay, lsn);) {
       if (monotonicMs() >= deadlineMs) return false
       await this.#book.changed(Math.min(pollMs, leftMs(deadlineMs)))
       relay ??= await this.#relayNow(deadlineMs)
+      if (monotonicMs() < askMs) continue
+      await Promise.race([this.#book.refresh(consumer).catch(() => {}), sleep(leftMs(deadlineMs))])
+      askMs = monotonicMs() + patienceMs
     }
     if (position) this.#shown.set(consumer, { position, atMs: startedAtMs })
     return true

@@ -126,6 +126,18 @@ export class ProgressBook {
     return found.seq
   }
 
+  /** Asks for the records of a consumer: what is heard of them may be late, and what a subscription has lost comes with the next one only. */
+  async refresh(consumer: string): Promise<void> {
+    const { manager } = await this.#link.connected()
+    await Promise.all(Array.from({ length: this.#streams.partitions }, async (_, partition) => {
+      const subject = progressSubject(this.#streams, consumer, partition)
+      const before = this.#records.get(subject)
+      const found = await manager.streams.getMessage(this.#streams.progress.name, { last_by_subj: subject })
+      if (!found || found.seq === before?.revision || this.#records.get(subject) !== before) return
+      this.#learn(subject, { record: found.json<ConsumerRecord>(), revision: found.seq })
+    }))
+  }
+
   async writeRelay(record: RelayRecord): Promise<void> {
     const { jetstream } = await this.#link.connected()
     await jetstream.publish(this.#streams.relay, JSON.stringify(record))
