@@ -35,6 +35,7 @@ const dueText = ofRuntime('bus', `
   SELECT DISTINCT ON (key) tx::text, seq::text, lsn::text, message, attempts, next_at <= now() AS due FROM tenfold.parked
   WHERE ${ofPart} ORDER BY key, parked.tx, parked.seq`)
 
+export { relayName }
 export const openPostgresOutbox = (options: PostgresOutboxOptions): Outbox => new PostgresOutbox(options)
 
 class PostgresOutbox implements Outbox {
