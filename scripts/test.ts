@@ -40,9 +40,9 @@ const soakedOnly = [
 ]
 /** What does not hold everywhere yet waits to be named, in the soak: `npm run soak -- FILE` (docs/advisor.md, docs/faults.md, docs/database.md; and the long form of test/load/queue.test.ts). */
 const named = ['test/faults/controls.test.ts', 'test/faults/replaced.test.ts', 'test/insight/scenarios.test.ts', 'test/replicas/patroni.test.ts']
-/** Whole deployments, which take all processors there are: two at a time, and the longest first, so that none runs alone at the end. The others mostly wait for one engine. */
+/** Whole deployments, which take all processors there are: two at a time, and the longest first, so that none runs alone at the end; one that does without the sample data runs while another makes them. The others mostly wait for one engine. */
 const first = [
-  'test/topologies/', 'test/advise.test.ts', 'test/faults/', 'test/processes/', 'test/crash/', 'test/replicas/', 'test/console/', 'test/consistency/', 'test/insight/', 'test/overload/', 'test/load/', 'test/cli/', 'test/metrics/',
+  'test/advise.test.ts', 'test/processes/restart.test.ts', 'test/topologies/', 'test/faults/', 'test/processes/', 'test/crash/', 'test/replicas/', 'test/console/', 'test/consistency/', 'test/insight/', 'test/overload/', 'test/load/', 'test/cli/', 'test/metrics/',
   'test/cdn/', 'test/hostile.test.ts', 'test/start.test.ts', 'test/observability.test.ts', 'test/mail.test.ts', 'test/upload.test.ts', 'test/readme.test.ts', 'test/client.test.ts', 'examples/',
 ]
 const rankOf = (file: string): number => { const rank = first.findIndex(one => file.startsWith(one)); return rank < 0 ? first.length : rank }

@@ -17,7 +17,7 @@ import type { ForecastState } from '../scaling/forecast.ts'
 import { ScalingPolicy } from '../scaling/policy.ts'
 import type { Wish } from '../scaling/policy.ts'
 import type { Plan, PlannedProcess } from '../topology/plan.ts'
-import { DemandMeter } from './demand.ts'
+import { demandMetrics, DemandMeter } from './demand.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
 
 export interface AutoscalerOptions {
@@ -131,7 +131,7 @@ export interface AutoscalerStart extends Pick<AutoscalerOptions, 'dataFolder' | 
 export async function startAutoscaler({ plan, orchestrator, measured, ...options }: AutoscalerStart, closers: Closers): Promise<Autoscaler | null> {
   const processes = plan.processes.filter(one => one.scale)
   if (processes.length === 0) return null
-  const autoscaler = new Autoscaler({ ...options, processes, speed: speedOf(process.env.TENFOLD_SCALING_SPEED), ask: () => orchestrator.ask('metrics'), backlog: async () => backlogIn(await measured.read()) })
+  const autoscaler = new Autoscaler({ ...options, processes, speed: speedOf(process.env.TENFOLD_SCALING_SPEED), ask: () => orchestrator.ask('metrics', demandMetrics), backlog: async () => backlogIn(await measured.read()) })
   await autoscaler.start()
   closers.add(() => autoscaler.stop())
   return autoscaler

@@ -16,6 +16,9 @@ interface Count {
   readonly shed: number
 }
 
+/** What a reading is made of: processes are asked for these alone, for a small one would be kept busy by telling all. */
+export const demandMetrics = ['process_start_time_seconds', 'process_cpu_seconds_total', 'tenfold_intent_requests_total'] as const satisfies readonly MetricName[]
+
 const nothing: Count = { startedAt: 0, cpuSeconds: 0, ran: 0, shed: 0 }
 /** What waits in a queue is to be gone after this time. */
 const backlogSeconds = 30
@@ -51,7 +54,7 @@ function since(now: Count, before: Count | undefined): Count {
 const sum = (counts: readonly Count[], of: 'cpuSeconds' | 'ran' | 'shed'): number => counts.reduce((total, one) => total + one[of], 0)
 
 function countOf(readings: readonly MetricReading[]): Count {
-  const total = (name: MetricName, isCounted = (_: NumberSample) => true) => (readings.find(one => one.name === name)?.samples ?? [])
+  const total = (name: typeof demandMetrics[number], isCounted = (_: NumberSample) => true) => (readings.find(one => one.name === name)?.samples ?? [])
     .reduce((all, sample) => 'value' in sample && isCounted(sample) ? all + sample.value : all, 0)
   return {
     startedAt: total('process_start_time_seconds'), cpuSeconds: total('process_cpu_seconds_total'),

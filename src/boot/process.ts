@@ -11,6 +11,7 @@ import type { Socket } from 'node:net'
 import { errorTable, isTenfoldError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { createLogger, silentLogger } from '../base/log.ts'
+import type { MetricName } from '../base/metric-table.ts'
 import { after, goByOwnClock } from '../base/time.ts'
 import type { ChildMessage, SupervisorMessage } from '../drivers/process/orchestrator.ts'
 import type { ListeningSocket } from '../ports/ingress.ts'
@@ -120,7 +121,7 @@ process.on('message', (message: SupervisorMessage, socket?: unknown) => {
   if (message.type === 'begin') role.resolve(message.env)
   if (message.type === 'drain') void end(0, message.lingerMs)
   if (message.type === 'statistics') tell({ type: message.type, id: message.id, answer: running?.statistics.read() ?? [] })
-  if (message.type === 'metrics') tell({ type: message.type, id: message.id, answer: running?.metrics?.read() ?? [] })
+  if (message.type === 'metrics') tell({ type: message.type, id: message.id, answer: running?.metrics?.read(message.payload as readonly MetricName[] | undefined) ?? [] })
   if (message.type === 'traces') tell({ type: message.type, id: message.id, answer: running?.tracer.answer(message.payload as TraceQuestion) ?? null })
   if (message.type === 'ghost') tell({ type: message.type, id: message.id, answer: running ? ghostAnswer(running, message.payload as GhostQuestion) : [] })
   if (message.type === 'flush-cache') void running?.flushCache().then(answer => tell({ type: message.type, id: message.id, answer }))

@@ -40,7 +40,7 @@ export interface ProcessAnswer {
   readonly answer: unknown
 }
 
-/** `flush-cache`: forget every kept answer, answered when that is done. `ghost`: begin to look at what keeping answers would save, or tell it. The others: what has been counted, measured, or written down. */
+/** `flush-cache`: forget every kept answer, answered when that is done. `ghost`: begin to look at what keeping answers would save, or tell it. The others: what has been counted, measured (the metrics that the payload names, or all), or written down. */
 export type Question = 'statistics' | 'metrics' | 'traces' | 'ghost' | 'flush-cache'
 
 export interface Orchestrator {

@@ -45,12 +45,14 @@ export class QueryRunner {
   }
 
   /** What is not kept: while somebody wants to know what keeping it would save, its ghost is. */
-  async #readSeen(intent: Query, call: Call, input: unknown, user: User, deadline: Deadline, span: Span, reading: Reading): Promise<unknown> {
+  #readSeen(intent: Query, call: Call, input: unknown, user: User, deadline: Deadline, span: Span, reading: Reading): Promise<unknown> {
     const { ghost } = this.#options
     const missed = ghost?.isOn ? ghost.ask({ intent, key: keyOf(intent, input, user), hasToken: call.metadata.token !== undefined, mayLag: mayLag(call, user) }) : null
-    const output = await this.#read(intent, call, input, user, deadline, span, reading)
-    missed?.keep(jsonOf(output)?.length ?? 0, tagsOf(intent, input, user, output))
-    return output
+    const output = this.#read(intent, call, input, user, deadline, span, reading)
+    return missed ? output.then(value => {
+      missed.keep(jsonOf(value)?.length ?? 0, tagsOf(intent, input, user, value))
+      return value
+    }) : output
   }
 
   async #runKept(cache: QueryCache, intent: Query, call: Call, input: unknown, user: User, under: Span): Promise<Outcome> {

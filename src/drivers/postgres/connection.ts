@@ -5,7 +5,7 @@
  */
 import { createHash, createHmac } from 'node:crypto'
 import pg from 'pg'
-import { fault, isTenfoldError } from '../../base/errors.ts'
+import { fault } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { Logger } from '../../base/log.ts'
 import type { MetricRegistry } from '../../base/metric-registry.ts'
@@ -15,7 +15,7 @@ import { observePools, stateOf } from './pool-metrics.ts'
 import type { PoolState } from './pool-metrics.ts'
 import { PrimaryClient, primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
-import { forgetName, sendTogether } from './statement-batch.ts'
+import { forgetName, sendAlone, sendTogether, wasTakenAlong } from './statement-batch.ts'
 import type { Answer } from './statement-batch.ts'
 
 export interface ConnectionOptions {
@@ -31,6 +31,8 @@ export interface ConnectionOptions {
 interface Login { readonly role: string; readonly password: string }
 
 const ownersMax = 4
+/** Taken along, then stale, then unnamed. */
+const attemptsMax = 2
 const idleMs = 30_000
 
 /** Whole numbers of 64 bits become numbers when a number can hold them, texts otherwise. */
@@ -59,30 +61,18 @@ const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text') => format !== ('binary' as string) && parsers[oid] || pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 }
 
-type Send = (client: pg.ClientBase, statement: Statement) => Promise<Answer>
-
-/** Runs a statement on a connection, prepared under a name unless it says that its text is one of many. */
-export async function runOn(client: pg.ClientBase, statement: Statement, send: Send): Promise<Answer> {
-  assertText(statement)
-  return answerTo(client, statement, send(client, statement))
-}
-
 export function assertText({ text }: Statement): void {
   // A NUL would end the text early on the wire and desynchronise the protocol.
   if (text.includes('\0')) throw fault('INVALID_INPUT', 'an SQL text contains the character U+0000')
 }
 
-export async function answerTo(client: pg.ClientBase, statement: Statement, answer: Promise<Answer>): Promise<Answer> {
-  try {
-    return await answer
-  } catch (error) {
-    // Made where the answer was read, it would not tell who had asked.
-    if (error instanceof pg.DatabaseError) Error.captureStackTrace(error)
-    if (statement.prepare === false || !isStaleStatement(error)) throw error
-    // It stays stale for the life of the connection.
-    forgetName(client, statement.text)
-    throw fault('UNAVAILABLE', 'the tables of a prepared statement have changed', { cause: error })
-  }
+/** What to say of a statement that failed; a name that has become stale is not used again on its connection. */
+export function failureOf(client: pg.ClientBase, statement: Statement, error: unknown): unknown {
+  // Made where the answer was read, it would not tell who had asked.
+  if (error instanceof pg.DatabaseError) Error.captureStackTrace(error)
+  if (statement.prepare === false || !isStaleStatement(error)) return refusalOf(error)
+  forgetName(client, statement.text)
+  return fault('UNAVAILABLE', 'the tables of a prepared statement have changed', { cause: error })
 }
 
 /** True when a named statement is no longer usable on its connection: its tables have changed, or an earlier parse failed. */
@@ -116,6 +106,13 @@ export async function maxConnectionsOf(url: string): Promise<number> {
   }
 }
 
+/** What another took along, or was stale, has not run: it is sent once more, alone. */
+function sendAgain(client: pg.ClientBase, statement: Statement, error: unknown, attempts: number): Promise<Answer> {
+  const failure = failureOf(client, statement, error)
+  if (attempts === 0 || !(wasTakenAlong(error) || isStaleStatement(error))) return Promise.reject(failure as Error)
+  return sendAlone(client, statement).catch((next: unknown) => sendAgain(client, statement, next, attempts - 1))
+}
+
 interface Reader {
   readonly client: pg.Client
   readonly ready: Promise<unknown>
@@ -139,11 +136,10 @@ class Readers {
     reader.load++
     try {
       if (!reader.connected) await reader.ready
-      return await runOn(reader.client, statement, sendTogether).catch((error: unknown) => {
-        // A stale statement was refused before it ran, so running it again is safe.
-        if (isTenfoldError(error) && isStaleStatement(error.cause)) return runOn(reader.client, statement, sendTogether)
-        throw error
-      })
+      assertText(statement)
+      return await sendTogether(reader.client, statement)
+    } catch (error) {
+      return await sendAgain(reader.client, statement, error, attemptsMax)
     } finally {
       reader.load--
     }
@@ -241,10 +237,10 @@ export class Connections {
   }
 
   /** One statement as the service, outside a transaction. */
-  async read<Row>(service: string, statement: Statement): Promise<Result<Row>> {
+  read<Row>(service: string, statement: Statement): Promise<Result<Row>> {
     let readers = this.#readers.get(service)
     if (!readers) this.#readers.set(service, readers = new Readers(this.#options, this.#loginOf(service)))
-    return readers.query<Row>(statement).catch((error: unknown) => { throw refusalOf(error) })
+    return readers.query<Row>(statement)
   }
 
   /** Breaks what reads: for a server that has fallen silent, of which a connection would say nothing for minutes. */

@@ -99,8 +99,9 @@ class Driver implements PostgresDatabase {
     return this.#count(() => migrate(this.#connections, schemas))
   }
 
-  query<Row>(service: string, statement: Statement): Promise<Result<Row>> {
-    return this.#count(() => this.#connections.read<Row>(service, statement))
+  async query<Row>(service: string, statement: Statement): Promise<Result<Row>> {
+    this.#enter()
+    try { return await this.#connections.read<Row>(service, statement) } finally { this.#leave() }
   }
 
   transaction<T>(scope: TransactionScope, work: (transaction: Transaction) => Promise<T>): Promise<T> {
@@ -209,12 +210,16 @@ class Driver implements PostgresDatabase {
   }
 
   async #count<T>(work: () => Promise<T>): Promise<T> {
+    this.#enter()
+    try { return await work() } finally { this.#leave() }
+  }
+
+  #enter(): void {
     if (this.#closed) throw fault('UNAVAILABLE', 'the database is closed')
     this.#running++
-    try { return await work() } finally {
-      if (--this.#running === 0) this.#idle?.()
-    }
   }
+
+  #leave(): void { if (--this.#running === 0) this.#idle?.() }
 }
 
 /** Reads where everything is written. */

@@ -87,8 +87,8 @@ export function flush(client: pg.ClientBase): void {
   client.query(batch as unknown as pg.Submittable)
 }
 
-/** Sends it with the other single statements of this turn; when one of them fails, the others are run once more. */
-export async function sendTogether(client: pg.ClientBase, statement: Statement): Promise<Answer> {
+/** Sends it with the other single statements of this turn; when one of them fails, the others are taken along and have not run. */
+export function sendTogether(client: pg.ClientBase, statement: Statement): Promise<Answer> {
   let batch = travelling.get(client)
   if (!batch) {
     travelling.set(client, batch = new StatementBatch(client, true))
@@ -96,13 +96,10 @@ export async function sendTogether(client: pg.ClientBase, statement: Statement):
   }
   const answer = batch.add(statement)
   if (batch.size === togetherMax) depart(client, batch)
-  try {
-    return await answer
-  } catch (error) {
-    if (error !== takenAlong) throw error
-    return sendAlone(client, statement)
-  }
+  return answer
 }
+
+export const wasTakenAlong = (error: unknown): boolean => error === takenAlong
 
 function depart(client: pg.ClientBase, batch: StatementBatch): void {
   if (travelling.get(client) !== batch) return
@@ -113,7 +110,7 @@ function depart(client: pg.ClientBase, batch: StatementBatch): void {
 }
 
 /** Sends it alone, so that it fails alone. */
-function sendAlone(client: pg.ClientBase, statement: Statement): Promise<Answer> {
+export function sendAlone(client: pg.ClientBase, statement: Statement): Promise<Answer> {
   gatherWrites(client)
   const batch = new StatementBatch(client)
   const answer = batch.add(statement)

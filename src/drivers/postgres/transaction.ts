@@ -9,10 +9,10 @@ import { limits } from '../../base/limits.ts'
 import { monotonicMs } from '../../base/time.ts'
 import type { Advance, Claim, Message, Position, Remembered, Result, Statement, Transaction, TransactionScope } from '../../ports/database.ts'
 import { ofRuntime } from './attribution.ts'
-import { answerTo, assertText, runOn } from './connection.ts'
+import { assertText, failureOf } from './connection.ts'
 import { positionText, toPosition } from './log-position.ts'
 import type { PositionRow } from './log-position.ts'
-import { isConnectionLoss, refusalOf } from './refusal.ts'
+import { isConnectionLoss } from './refusal.ts'
 import { gather } from './statement-batch.ts'
 
 export const claimBucket = (scope: string, value: string): number => bucketOf(`${scope}\u0000${value}`)
@@ -65,9 +65,9 @@ const instantOf = (atMs: number): string => new Date(atMs).toISOString()
 export const jobsWord = '$jobs'
 
 export class PostgresTransaction implements Transaction {
-  /** Names of what was put into the outbox. */
   /** Why a statement failed that nobody waited for. */
   failure: unknown
+  /** Names of what was put into the outbox. */
   readonly appended = new Set<string>()
   readonly #client: pg.ClientBase
   readonly #scope: TransactionScope
@@ -114,18 +114,20 @@ export class PostgresTransaction implements Transaction {
   send(statement: Statement): void {
     this.#assertOpen()
     assertText(statement)
-    answerTo(this.#client, statement, gather(this.#client, statement)).catch((error: unknown) => {
+    gather(this.#client, statement).catch((error: unknown) => {
+      const failure = failureOf(this.#client, statement, error)
       // What a lost connection means, COMMIT tells.
-      if (!isConnectionLoss(error)) this.failure ??= refusalOf(error)
+      if (!isConnectionLoss(error)) this.failure ??= failure
     })
   }
 
   async query<Row>(statement: Statement): Promise<Result<Row>> {
     this.#assertOpen()
+    assertText(statement)
     try {
-      return await runOn(this.#client, statement, gather)
+      return await gather(this.#client, statement)
     } catch (error) {
-      throw refusalOf(error)
+      throw failureOf(this.#client, statement, error)
     }
   }
 
