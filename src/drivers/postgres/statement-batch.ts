@@ -12,14 +12,11 @@
  */
 import { createHash } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
-import { createRequire } from 'node:module'
 import pg from 'pg'
 import { limits } from '../../base/limits.ts'
 import type { Result, Statement } from '../../ports/database.ts'
 import { gatherWrites } from './gathered-writes.ts'
-
-/** How pg writes a value as the text of a parameter: it exports this, and its types leave it out. */
-const { prepareValue } = createRequire(import.meta.url)('pg/lib/utils.js') as { readonly prepareValue: (value: unknown) => string | Buffer | null }
+import { parameterOf } from './parameter.ts'
 
 interface Wire {
   readonly stream: { cork(): void; uncork(): void }
@@ -167,7 +164,7 @@ class StatementBatch extends Query {
 
   /** Throws at once, and takes nobody along, when its values cannot be written. */
   add(statement: Statement): Promise<Answer> {
-    const values = statement.values.map(value => prepareValue(value))
+    const values = statement.values.map(parameterOf)
     return new Promise((resolve, reject) => {
       this.#items.push({ text: statement.text, values, prepared: preparedFor(this.#client, statement), rows: [], command: '', resolve, reject })
     })
