@@ -106,7 +106,7 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
     async publish(messages) {
       if (messages.length === 0) return
       const { text, values } = appendStatement(messages)
-      await pool.query({ name: messages.length === 1 ? 'bus_publish_one' : 'bus_publish', text, values: values as unknown[] }).catch((error: unknown) => { throw refusalOf(error) })
+      await pool.query({ name: `bus_publish_${Math.min(messages.length, 5)}`, text, values: values as unknown[] }).catch((error: unknown) => { throw refusalOf(error) })
       wake(new Set(messages.map(nameOf)))
       await pool.query(`SELECT pg_notify('tenfold_outbox', '')`).catch(() => {})
     },

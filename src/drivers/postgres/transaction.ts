@@ -32,8 +32,9 @@ const firstSeenText = ofRuntime('inbox', `
   SELECT bucket, $2, $3, id FROM unnest($1::smallint[], $4::uuid[]) AS message (bucket, id)
   ON CONFLICT DO NOTHING RETURNING id`)
 const advanceText = ofRuntime('bus', 'UPDATE tenfold.cursor SET tx = $3, seq = $4, updated_at = now() WHERE consumer = $1 AND epoch = $2')
-export const appendText = ofRuntime('outbox', `
-  INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at, traceparent, run_at)
+const appendTo = 'INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at, traceparent, run_at)'
+const appendManyText = ofRuntime('outbox', `
+  ${appendTo}
   SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[], $8::text[], $9::timestamptz[])`)
 
 export const claimOwner = (service: string, scope: string, value: string): Statement => ({ text: claimOwnerText, values: [claimBucket(scope, value), service, scope, value] })
@@ -41,14 +42,15 @@ export const claimOwner = (service: string, scope: string, value: string): State
 /** The database refuses rows of other buckets until the transaction ends. */
 export const setBucket = (bucket: number): Statement => ({ text: setBucketText, values: [String(bucket)] })
 
-/** One message, as most commands have it: arrays of one would cost more than the row. */
-const appendOneText = ofRuntime('outbox', `
-  INSERT INTO tenfold.outbox (bucket, id, kind, name, key, payload, at, traceparent, run_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`)
+/** So few, as commands have them, as rows: taken out of lists they would cost Postgres twice as much. */
+const appendFewTexts = [1, 2, 3, 4].map(count => ofRuntime('outbox', `
+  ${appendTo} VALUES ${Array.from({ length: count }, (_, row) => `(${Array.from({ length: 9 }, (_, column) => `$${row * 9 + column + 1}`).join(', ')})`).join(', ')}`))
 
 export function appendStatement(messages: readonly Message[]): Statement {
   const rows = messages.map(outboxRow)
-  if (rows.length === 1) return { text: appendOneText, values: rows[0]! }
-  return { text: appendText, values: Array.from({ length: rows[0]!.length }, (_, column) => rows.map(row => row[column])) }
+  const few = appendFewTexts[rows.length - 1]
+  if (few !== undefined) return { text: few, values: rows.length === 1 ? rows[0]! : rows.flat() }
+  return { text: appendManyText, values: Array.from({ length: rows[0]!.length }, (_, column) => rows.map(row => row[column])) }
 }
 
 function outboxRow({ bucket, id, kind, name, key, payload, atMs, traceparent, runAtMs }: Message): unknown[] {
