@@ -37,7 +37,7 @@ test('on every machine the server leaves room, and grows with it', () => {
     assert.ok(bytesOf(settings.effective_cache_size!) < machine.memoryBytes, about)
     // The least work_mem Postgres is usable with may exceed its share on the smallest machines.
     assert.ok(bytesOf(settings.work_mem!) <= Math.max(4 * units.MB!, machine.memoryBytes / 2 / connections), about)
-    assert.ok(connections >= 56 && connections <= 800, about)
+    assert.ok(connections >= 56 && connections <= Math.max(800, 16 + (machine.processes + 1) * 32), about)
     assert.equal(settings.fsync, 'on', about)
   }
   const sharedOf = (memoryBytes: number) => bytesOf(serverSettings({ memoryBytes, cores: 8, processes: 9, tuned: true }).shared_buffers!)
@@ -53,6 +53,16 @@ test('known machines', () => {
   assert.equal(pick(4, 2, 3), '832MB 2329MB 6MB 208MB 208')
   assert.equal(pick(16, 4, 5), '3776MB 10572MB 16MB 944MB 336')
   assert.equal(pick(64, 16, 17), '15296MB 42828MB 28MB 1024MB 800')
+})
+
+test('a process for each of many cores fits where there is memory for them', () => {
+  for (const cores of [32, 48, 64, 96, 192]) {
+    const processes = cores + 1
+    const maxConnections = Number(serverSettings({ memoryBytes: 2 * cores * gibi, cores, processes, tuned: true }).max_connections)
+    // Conduit's services and consumers, and one process more during a restart.
+    const { readersMax, writersMax } = poolSizes({ maxConnections, processes: processes + 1, workers: 2, services: 5, consumers: 12 })
+    assert.ok(readersMax >= 1 && writersMax >= 2, `${cores} cores: ${maxConnections} connections, ${readersMax} and ${writersMax}`)
+  }
 })
 
 test('a small server is the same on every machine', () => {

@@ -22,6 +22,9 @@ const gibi = 1024 ** 3
 /** What a process of the application is left with, before the database takes its share. */
 const processBytes = 256 * mebi
 const connectionsPerProcess = 64
+/** More than these are allowed only where a process would have fewer than the ones after: many cores, many processes. */
+const connectionsUsualMax = 800
+const connectionsPerProcessMin = 32
 /** For people with psql, migrations, measurements and advice; three of them are Postgres's own reserve for superusers. */
 export const connectionsReserved = 16
 
@@ -77,8 +80,9 @@ const small: Settings = {
 function tuned({ memoryBytes, cores, processes }: Machine): Settings {
   const ownBytes = Math.max(memoryBytes / 2, memoryBytes - processes * processBytes)
   const sharedBytes = clamp(32 * mebi, ownBytes / 4, 16 * gibi)
-  // An idle connection holds about 4 MiB: together they take at most a quarter.
-  const connections = clamp(connectionsReserved + 40, connectionsReserved + processes * connectionsPerProcess, Math.min(800, ownBytes / 4 / (4 * mebi)))
+  // An idle connection holds about 4 MiB: together they take at most a quarter. One process more runs during a restart.
+  const most = Math.max(connectionsUsualMax, connectionsReserved + (processes + 1) * connectionsPerProcessMin)
+  const connections = clamp(connectionsReserved + 40, connectionsReserved + processes * connectionsPerProcess, Math.min(most, ownBytes / 4 / (4 * mebi)))
   return {
     max_connections: String(Math.floor(connections)),
     // A quarter: what is here is read without a system call; more would starve the cache of the operating system.
