@@ -8,7 +8,7 @@ const concurrency = 16
 export default async function seed(invoke: Invoke): Promise<Record<string, number>> {
   const { users, articles, favorites, follows, comments } = seedData()
   const first = await invoke('accounts.person', { username: users[0]!.username })
-  if (first) throw new Error('the sample data is in this database already; use another TENFOLD_DATA for a fresh one')
+  if (first) throw new Error('the sample data, or a part of them where a seed was interrupted, are in this database already; use another TENFOLD_DATA for fresh ones')
   const ids: string[] = []
   await each(users, async ({ username, email, password, bio, image }, index) => {
     await invoke('accounts.register', { user: { username, email, password } })

@@ -71,8 +71,10 @@ class Session {
   async update(files: readonly string[], signal: AbortSignal): Promise<void> {
     if (this.#serving) return this.#restart(this.#serving, files, signal)
     try {
-      this.#serving = await serve(this.#given, { log: this.#log, book: this.#book, standby: 'framework' })
+      this.#serving = await serve(this.#given, { log: this.#log, book: this.#book, standby: 'framework', signal })
     } catch (error) {
+      // It was told to end before the start was over.
+      if (signal.aborted) return
       // What a change of the application cannot mend (a port that is taken, say) ends the command.
       if (!isTenfoldError(error) || !mendable.has(error.code)) throw error
       process.stderr.write(`${error.message}\n`)
