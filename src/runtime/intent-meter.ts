@@ -2,12 +2,12 @@
 import type { ErrorCode } from '../base/errors.ts'
 import type { Histogram } from '../base/histogram.ts'
 import type { Counter, MetricRegistry } from '../base/metric-registry.ts'
-import { places } from '../base/place.ts'
 import type { Place } from '../base/place.ts'
 import { monotonicMs } from '../base/time.ts'
 import type { Declared } from '../model/intent.ts'
 import { asTenfoldError } from './problem.ts'
-import type { Residence } from './residence.ts'
+import { divideTime } from './residence.ts'
+import type { Trace } from './span.ts'
 
 /** The deliveries and attempts of subscriptions, projections and jobs are never refused: they fail. */
 const outcomes = ['ok', 'refused', 'failed'] as const
@@ -25,6 +25,14 @@ export class IntentMeter {
   readonly #durations = new Map<Outcome, Histogram>()
   readonly #errors = new Map<ErrorCode, Counter>()
   readonly #residence = new Map<Place, Counter>()
+  readonly #addTime = (place: Place, ms: number): void => {
+    let found = this.#residence.get(place)
+    if (!found) {
+      if (ms === 0) return
+      this.#residence.set(place, found = this.#metrics.counter('tenfold_intent_residence_seconds_total', this.#intent.name, place))
+    }
+    found.add(ms / 1_000)
+  }
   readonly #shed: Counter
   readonly #expired: Counter
   #turnedAway = 0
@@ -74,14 +82,7 @@ export class IntentMeter {
   }
 
   /** Where the time of one request went. */
-  resided(residence: Residence): void {
-    for (const place of places) {
-      if (residence[place] === 0) continue
-      let found = this.#residence.get(place)
-      if (!found) this.#residence.set(place, found = this.#metrics.counter('tenfold_intent_residence_seconds_total', this.#intent.name, place))
-      found.add(residence[place] / 1_000)
-    }
-  }
+  resided(trace: Trace): void { divideTime(trace, this.#addTime) }
 
   /** Refused before anything was done for it. */
   shed(code: 'OVERLOADED' | 'DRAINING'): void {

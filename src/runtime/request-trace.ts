@@ -5,7 +5,6 @@ import type { Logger } from '../base/log.ts'
 import { monotonicMs } from '../base/time.ts'
 import type { HttpAnswer, HttpRequest } from '../ports/ingress.ts'
 import { one } from './request.ts'
-import { residenceOf } from './residence.ts'
 import type { RequestFacts, Span } from './span.ts'
 import type { IntentMeter } from './intent-meter.ts'
 import type { Target } from './target.ts'
@@ -34,7 +33,7 @@ export class RequestTrace {
     // What an application makes of an error does not make it a success.
     const isFailed = answer.status >= 500 || (error !== undefined && error.status >= 500)
     this.#tracer.finish(span, isFailed)
-    if (span.trace.isRecording) this.#meter?.resided(residenceOf(span.trace))
+    if (span.trace.isRecording) this.#meter?.resided(span.trace)
     const tookMs = (span.trace.isRecording ? span.endMs : monotonicMs()) - span.startMs
     if (isFailed && error?.code !== 'OVERLOADED') this.#log.error({ ...this.#line(tookMs), code: error?.code, err: error?.cause ?? error }, 'request failed')
     else if (span.trace.isRecording && tookMs >= limits.slowRequestMs) this.#log.warn({ ...this.#line(tookMs), code: error?.code }, 'slow request')

@@ -7,12 +7,8 @@
 import type { Place } from '../base/place.ts'
 import type { Span, Trace } from './span.ts'
 
-/** Milliseconds by place. */
-export type Residence = Record<Place, number>
-
-/** Of a trace that has ended. Spans stand in the order in which they began. */
-export function residenceOf({ root, spans }: Trace): Residence {
-  const found: Residence = { own: 0, pool: 0, statement: 0, commit: 0, 'read-models': 0, broadcast: 0, cache: 0 }
+/** Tells the parts of a trace that has ended, in milliseconds, a place perhaps more than once. Spans stand in the order in which they began. */
+export function divideTime({ root, spans }: Trace, add: (place: Place, ms: number) => void): void {
   let untilMs = root.startMs
   let waitedMs = 0
   for (const span of spans) {
@@ -21,12 +17,11 @@ export function residenceOf({ root, spans }: Trace): Residence {
     const endMs = Math.min(root.endMs, endOf(span, root.endMs))
     if (endMs <= untilMs) continue
     const partMs = endMs - Math.max(untilMs, span.startMs)
-    found[place] += partMs
+    add(place, partMs)
     waitedMs += partMs
     untilMs = endMs
   }
-  found.own = Math.max(0, root.endMs - root.startMs - waitedMs)
-  return found
+  add('own', Math.max(0, root.endMs - root.startMs - waitedMs))
 }
 
 function placeOf({ what, cache }: Span): Place | null {
