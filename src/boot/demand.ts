@@ -26,6 +26,8 @@ const backlogSeconds = 30
 export class DemandMeter {
   #counts = new Map<string, Count>()
   #atMs: number | null = null
+  /** What a request took, by the name of the process, when it was last known. */
+  readonly #each = new Map<string, number>()
 
   /** Cores by the name of the process; null at the first reading. `backlog`: what waits for whoever works in the background. */
   read(answers: readonly ProcessAnswer[], atMs: number, backlog: (process: string) => number): ReadonlyMap<string, number> | null {
@@ -38,20 +40,27 @@ export class DemandMeter {
     if (isFirst || seconds <= 0) return null
     return new Map([...Map.groupBy(answers, one => one.name)].map(([name, group]) => {
       const spent = group.map(one => since(counts.get(`${one.name} ${one.replica}`)!, before.get(`${one.name} ${one.replica}`)))
-      const [cpu, ran, shed] = [sum(spent, 'cpuSeconds'), sum(spent, 'ran'), sum(spent, 'shed')]
-      const each = ran > 0 ? cpu / ran : 0
-      return [name, (cpu + shed * each) / seconds + backlog(name) * each / backlogSeconds]
+      // What a start takes is nobody's load: a process that is new is taken to have spent on each request what the others did.
+      const known = spent.filter(one => !one.isNew)
+      const [cpu, ran] = [sum(known, 'cpuSeconds'), sum(known, 'ran')]
+      if (ran > 0) this.#each.set(name, cpu / ran)
+      const each = this.#each.get(name) ?? 0
+      const unseen = sum(spent, 'shed') + sum(spent.filter(one => one.isNew), 'ran')
+      return [name, (cpu + unseen * each) / seconds + backlog(name) * each / backlogSeconds]
     }))
   }
 }
 
+interface Spent extends Count { readonly isNew: boolean }
+
 /** A process that was started anew has counted from nothing. */
-function since(now: Count, before: Count | undefined): Count {
-  const from = before && before.startedAt === now.startedAt ? before : nothing
-  return { startedAt: now.startedAt, cpuSeconds: now.cpuSeconds - from.cpuSeconds, ran: now.ran - from.ran, shed: now.shed - from.shed }
+function since(now: Count, before: Count | undefined): Spent {
+  const isNew = before?.startedAt !== now.startedAt
+  const from = isNew ? nothing : before
+  return { isNew, startedAt: now.startedAt, cpuSeconds: now.cpuSeconds - from.cpuSeconds, ran: now.ran - from.ran, shed: now.shed - from.shed }
 }
 
-const sum = (counts: readonly Count[], of: 'cpuSeconds' | 'ran' | 'shed'): number => counts.reduce((total, one) => total + one[of], 0)
+const sum = (counts: readonly Spent[], of: 'cpuSeconds' | 'ran' | 'shed'): number => counts.reduce((total, one) => total + one[of], 0)
 
 function countOf(readings: readonly MetricReading[]): Count {
   const total = (name: typeof demandMetrics[number], isCounted = (_: NumberSample) => true) => (readings.find(one => one.name === name)?.samples ?? [])

@@ -4,6 +4,6 @@ import scaled from './scaled.ts'
 
 export default {
   ...scaled,
-  about: 'For tests: one to four processes with a fifth of a core each answer requests.',
-  processes: { ...scaled.processes, web: { runs: 'everything', does: 'requests', replicas: { min: 1, max: 4 }, cpu: 0.2 } },
+  about: 'For tests: one to six processes with a fifth of a core each answer requests.',
+  processes: { ...scaled.processes, web: { runs: 'everything', does: 'requests', replicas: { min: 1, max: 6 }, cpu: 0.2 } },
 } as const satisfies Topology<typeof app>
