@@ -14,7 +14,7 @@ import type { OutboxPlace } from './log-position.ts'
 import { observePools, stateOf } from './pool-metrics.ts'
 import { PrimaryClient, primaryPool } from './primary-client.ts'
 import { refusalOf } from './refusal.ts'
-import { appendStatement, jobsWord } from './transaction.ts'
+import { appendFewMax, appendStatement, jobsWord } from './transaction.ts'
 
 export interface PostgresBusOptions {
   readonly url: string
@@ -106,7 +106,7 @@ export function openPostgresBus(options: PostgresBusOptions): Bus {
     async publish(messages) {
       if (messages.length === 0) return
       const { text, values } = appendStatement(messages)
-      await pool.query({ name: `bus_publish_${Math.min(messages.length, 5)}`, text, values: values as unknown[] }).catch((error: unknown) => { throw refusalOf(error) })
+      await pool.query({ name: `bus_publish_${Math.min(messages.length, appendFewMax + 1)}`, text, values: values as unknown[] }).catch((error: unknown) => { throw refusalOf(error) })
       wake(new Set(messages.map(nameOf)))
       await pool.query(`SELECT pg_notify('tenfold_outbox', '')`).catch(() => {})
     },

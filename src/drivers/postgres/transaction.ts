@@ -43,7 +43,8 @@ export const claimOwner = (service: string, scope: string, value: string): State
 export const setBucket = (bucket: number): Statement => ({ text: setBucketText, values: [String(bucket)] })
 
 /** So few, as commands have them, as rows: taken out of lists they would cost Postgres twice as much. */
-const appendFewTexts = [1, 2, 3, 4].map(count => ofRuntime('outbox', `
+export const appendFewMax = 4
+const appendFewTexts = Array.from({ length: appendFewMax }, (_, index) => index + 1).map(count => ofRuntime('outbox', `
   ${appendTo} VALUES ${Array.from({ length: count }, (_, row) => `(${Array.from({ length: 9 }, (_, column) => `$${row * 9 + column + 1}`).join(', ')})`).join(', ')}`))
 
 export function appendStatement(messages: readonly Message[]): Statement {
