@@ -12,18 +12,30 @@ import { parseArgs } from 'node:util'
 import { authorization, sampleArticles, tokenOf } from './client.ts'
 import { environmentOf, postgresOf, seedAlike, startOn } from './conduit.ts'
 import { cpuMicroseconds } from './cpu-time.ts'
+import { allowedProcessors, pin } from './load/affinity.ts'
 import { runLoad } from './load/load.ts'
 import type { LoadRequest } from './load/load.ts'
 import { commitText, machineText } from './table.ts'
 
-const { values: options } = parseArgs({ options: { topology: { type: 'string', default: '1-monolith' }, rounds: { type: 'string', default: '7' }, seconds: { type: 'string', default: '3' } } })
+const { values: options } = parseArgs({ options: { topology: { type: 'string', default: '1-monolith' }, rounds: { type: 'string', default: '31' }, seconds: { type: 'string', default: '1' } } })
 const durationMs = Number(options.seconds) * 1_000
 const scrapeMs = 15_000
 let sinceScrapeMs = 0
 
 interface Side { readonly name: 'on' | 'off'; readonly url: string; readonly adminUrl: string; readonly pid: number; readonly postgresPid: number; readonly requests: Readonly<Record<string, readonly LoadRequest[]>> }
 
+const allowed = allowedProcessors()
+/** The generator's; this process, and so the servers that it starts, are kept to another. */
+const processor = allowed.length > 1 && pin(process.pid, allowed[0]!) ? allowed.at(-1) : undefined
+
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
+
+/** Of the median, at 95 %, whatever the distribution: the order statistics between which it lies (sign test, normal approximation). */
+function intervalOf(values: readonly number[]): readonly [number, number] {
+  const sorted = values.toSorted((a, b) => a - b)
+  const off = Math.max(0, Math.floor(sorted.length / 2 - 1.96 * Math.sqrt(sorted.length) / 2))
+  return [sorted[off]!, sorted[sorted.length - 1 - off]!]
+}
 
 async function cpuPerRequest({ name, url, adminUrl, pid, postgresPid, requests }: Side, row: string): Promise<number> {
   let from = 0
@@ -34,7 +46,7 @@ async function cpuPerRequest({ name, url, adminUrl, pid, postgresPid, requests }
     from = cpuMicroseconds(pid, postgresPid)!
     if (isScraped) void fetch(`${adminUrl}/metrics`).then(answer => answer.arrayBuffer()).catch(() => {})
   }
-  const report = await runLoad({ url, requests: requests[row]!, connections: 32, durationMs, warmupMs: 500, onMeasure })
+  const report = await runLoad({ url, requests: requests[row]!, processor, connections: 32, durationMs, warmupMs: 300, onMeasure })
   return (cpuMicroseconds(pid, postgresPid)! - from) / report.answers
 }
 
@@ -71,7 +83,7 @@ try {
     const [on, off] = [median(measured.on), median(measured.off)]
     const ratios = measured.on.map((one, index) => one / measured.off[index]! - 1)
     const percent = (value: number) => `${(value * 100).toFixed(1)} %`
-    process.stdout.write(`${row.padEnd(12)} on ${on.toFixed(1)}  off ${off.toFixed(1)}  ${percent(on / off - 1)}; by round: median ${percent(median(ratios))}, ${ratios.map(percent).join(', ')}\n`)
+    process.stdout.write(`${row.padEnd(12)} on ${on.toFixed(1)}  off ${off.toFixed(1)}  ${percent(on / off - 1)}; by round: median ${percent(median(ratios))}, between ${intervalOf(ratios).map(percent).join(' and ')} at 95 % (${ratios.length} rounds)\n`)
   }
 } finally {
   for (const close of closers.toReversed()) await close().catch((error: unknown) => { process.stderr.write(`${String(error)}\n`) })
