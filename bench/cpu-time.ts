@@ -16,21 +16,32 @@ function statOf(pid: string): Stat | null {
   } catch { return null }
 }
 
-/** `except` is left out with its descendants: an embedded Postgres is a child of its application. */
-export function cpuMicroseconds(root: number, except?: number): number | null {
-  if (process.platform !== 'linux') return null
+function statsOfAll(): Map<number, Stat> {
   const stats = new Map<number, Stat>()
   for (const entry of readdirSync('/proc')) {
     const stat = /^\d+$/.test(entry) ? statOf(entry) : null
     if (stat) stats.set(Number(entry), stat)
   }
+  return stats
+}
+
+/** Of those processes, this one and all its descendants; `except` is left out with its own. */
+function familyIn(stats: ReadonlyMap<number, Stat>, root: number, except?: number): number[] {
   const belongs = (pid: number): boolean => {
     if (pid === except) return false
     if (pid === root) return true
     const parent = stats.get(pid)?.parent
     return parent !== undefined && parent > 1 && belongs(parent)
   }
-  let ticks = 0
-  for (const [pid, stat] of stats) if (belongs(pid)) ticks += stat.ticks
-  return ticks * microsecondsPerTick
+  return [...stats.keys()].filter(belongs)
+}
+
+/** A process and all its descendants: Linux only, empty elsewhere. */
+export const familyOf = (root: number): number[] => process.platform === 'linux' ? familyIn(statsOfAll(), root) : []
+
+/** `except` is left out with its descendants: an embedded Postgres is a child of its application. */
+export function cpuMicroseconds(root: number, except?: number): number | null {
+  if (process.platform !== 'linux') return null
+  const stats = statsOfAll()
+  return familyIn(stats, root, except).reduce((ticks, pid) => ticks + stats.get(pid)!.ticks, 0) * microsecondsPerTick
 }

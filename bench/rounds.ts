@@ -8,6 +8,8 @@ export interface Contender {
   readonly url: string
   readonly pid: number
   readonly requests: readonly LoadRequest[]
+  /** Where it needs others than the rest. */
+  readonly connections?: number
 }
 
 export interface Figures {
@@ -51,7 +53,7 @@ async function measure(contender: Contender, options: RoundOptions): Promise<Fig
   let appFrom: number | null = null
   let postgresFrom: number | null = null
   const report: LoadReport = await runLoad({
-    url: contender.url, requests: contender.requests, connections: options.connections,
+    url: contender.url, requests: contender.requests, connections: contender.connections ?? options.connections,
     durationMs: options.durationMs, warmupMs: options.warmupMs,
     onMeasure: () => { appFrom = app(); postgresFrom = postgres() },
   })

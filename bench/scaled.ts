@@ -24,6 +24,7 @@ import { environmentOf, startConduit, startOn } from './conduit.ts'
 import { cpuMicroseconds } from './cpu-time.ts'
 import { runLoad } from './load/load.ts'
 import type { LoadRequest } from './load/load.ts'
+import { drawer, readMix } from './mix.ts'
 import { rootFolder } from './process.ts'
 import type { Server } from './process.ts'
 import { commitText, machineText } from './table.ts'
@@ -88,28 +89,6 @@ async function standUp({ folder, data }: Place, name: string, { web, ports }: Ch
     await server.stop()
     throw error
   }
-}
-
-/** A small generator of numbers, so that all draw the same. */
-function drawer(seed: number): () => number {
-  let state = seed
-  return () => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31
-}
-
-/** Reads alone, over 1,200 articles by Zipf's law; of people who have signed in, or of anybody, whose answers are kept. */
-function readMix(slugs: readonly string[], tokens: readonly string[] | null): LoadRequest[] {
-  const draw = drawer(7)
-  const weights = slugs.map((_, index) => 1 / (index + 1))
-  const total = weights.reduce((sum, one) => sum + one, 0)
-  const zipf = () => {
-    let at = draw() * total
-    return slugs[weights.findIndex(weight => (at -= weight) <= 0)] ?? slugs[0]!
-  }
-  return Array.from({ length: 8_000 }, (): LoadRequest => {
-    const what = draw()
-    const path = what < 0.55 ? `/api/articles/${zipf()}` : what < 0.85 ? '/api/articles' : what < 0.95 ? `/api/articles/${zipf()}/comments` : '/api/tags'
-    return { method: 'GET', path, ...tokens && { headers: authorization(tokens[Math.floor(draw() * tokens.length)]!) } }
-  })
 }
 
 /** Lists further back: most of their work is the database's. */

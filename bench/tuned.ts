@@ -20,6 +20,7 @@ import tuned from '../examples/conduit/topologies/2-tuned.ts'
 import { environmentOf, freePort, seedAlike, startOn } from './conduit.ts'
 import { runLoad } from './load/load.ts'
 import type { LoadRequest } from './load/load.ts'
+import { everything, mixed } from './mix.ts'
 import { rootFolder, startServer } from './process.ts'
 import type { Server } from './process.ts'
 import { runRounds } from './rounds.ts'
@@ -31,42 +32,10 @@ const common = { rounds: Number(options.rounds), durationMs: Number(options.seco
 /** Until each process has had its code compiled (two share the requests that one would have had: measured, a write takes half the processor time after ten seconds), and its caches filled. */
 const firstMs = 15_000
 const peopleCount = 8
-const mixCount = 8_000
 /** Of 20 articles each. */
 const articlePages = 60
 /** How many articles the writes alone go to: few enough to be met again, enough not to queue for one row. */
 const writtenCount = 100
-
-/** The same for both sides: drawn by a small generator of its own. */
-function drawer(seed: number): () => number {
-  let state = seed
-  return () => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31
-}
-
-function mixed(slugs: readonly string[], tokens: readonly string[]): LoadRequest[] {
-  const draw = drawer(7)
-  const weights = slugs.map((_, index) => 1 / (index + 1))
-  const total = weights.reduce((sum, one) => sum + one, 0)
-  const zipf = () => {
-    let at = draw() * total
-    return slugs[weights.findIndex(weight => (at -= weight) <= 0)] ?? slugs[0]!
-  }
-  const headers = () => authorization(tokens[Math.floor(draw() * tokens.length)]!)
-  return Array.from({ length: mixCount }, (_, index): LoadRequest => {
-    if (index % 10 === 9) {
-      const what = draw()
-      if (what < 0.5) return { method: 'POST', path: `/api/articles/${zipf()}/favorite`, headers: headers() }
-      if (what < 0.8) return { method: 'POST', path: `/api/articles/${zipf()}/comments`, headers: headers(), body: '{"comment":{"body":"a comment"}}' }
-      return { method: 'DELETE', path: `/api/articles/${zipf()}/favorite`, headers: headers() }
-    }
-    const what = draw()
-    const get = (path: string): LoadRequest => ({ method: 'GET', path })
-    return what < 0.55 ? get(`/api/articles/${zipf()}`) : what < 0.85 ? get('/api/articles') : what < 0.95 ? get(`/api/articles/${zipf()}/comments`) : get('/api/tags')
-  })
-}
-
-/** Every answer that the mix asks for. */
-const everything = (slugs: readonly string[]): LoadRequest[] => slugs.flatMap(slug => ['', '/comments'].map(part => ({ method: 'GET', path: `/api/articles/${slug}${part}` })))
 
 /** One after another favors each article, then takes it back: few requests find their work done, wherever the round before has ended. */
 const written = (slugs: readonly string[], tokens: readonly string[]): LoadRequest[] =>
