@@ -69,7 +69,7 @@ test('the leader of a Patroni group is killed under writers: they go on at the n
   assert.deepEqual(await connected(await group.leader(), client => ledger.verify(client)), [])
 
   await t.test('negative control: a commit that waits for no replica is lost with its server, one that waits is not acknowledged', async () => {
-    const old = await group.steady(1)
+    const old = await group.steady(2)
     const senders: number[] = []
     await connected(old, async client => {
       await client.query('CREATE TABLE public.alone (id int)')

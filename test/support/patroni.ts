@@ -29,12 +29,14 @@ export interface PatroniNode {
   handOver(): Promise<void>
   /** As its own interface tells: `master` for the leader; null when it does not answer. */
   role(): Promise<string | null>
+  /** Whether Patroni has written down which replica may lead: a moment after that is synchronous to Postgres. */
+  namesStandby(): Promise<boolean>
 }
 
 export interface PatroniGroup {
   readonly nodes: readonly PatroniNode[]
   leader(): Promise<PatroniNode>
-  /** Waits for a leader with so many replicas that stream. */
+  /** Waits for a leader with so many replicas that stream, of which Patroni knows one that may take over. */
   steady(replicas: number): Promise<PatroniNode>
   close(): Promise<void>
 }
@@ -73,7 +75,7 @@ export async function startPatroni(): Promise<PatroniGroup> {
     async steady(replicas) {
       for (const deadlineMs = monotonicMs() + patienceMs; monotonicMs() < deadlineMs; await sleep(200)) {
         const leader = await group.leader()
-        if (await leaderIsFollowed(leader.url, replicas)) return leader
+        if (await leaderIsFollowed(leader.url, replicas) && await leader.namesStandby()) return leader
       }
       throw new Error(`${replicas} replicas do not follow within ${patienceMs} ms: ${await logsOf(folder, nodes)}`)
     },
@@ -136,6 +138,8 @@ async function makeNode(name: string, folder: string, etcdPort: number, run: (pr
       const answer = await fetch(`http://127.0.0.1:${apiPort}/switchover`, { method: 'POST', body: JSON.stringify({ leader: name }) })
       if (!answer.ok) throw new Error(`no switchover: ${answer.status} ${await answer.text()}`)
     },
+    namesStandby: () => fetch(`http://127.0.0.1:${apiPort}/cluster`, { signal: AbortSignal.timeout(2_000) })
+      .then(async answer => { const { members } = await answer.json() as { members: { role: string }[] }; return members.some(one => one.role === 'sync_standby' || one.role === 'quorum_standby') }).catch(() => false),
     role: () => fetch(`http://127.0.0.1:${apiPort}/patroni`, { signal: AbortSignal.timeout(2_000) })
       .then(async answer => { const { role, state } = await answer.json() as { role: string; state: string }; return state === 'running' ? role : null }).catch(() => null),
   }
