@@ -7,11 +7,11 @@ const concurrency = 16
 
 export default async function seed(invoke: Invoke): Promise<Record<string, number>> {
   const { users, articles, favorites, follows, comments } = seedData()
-  const first = await invoke('accounts.person', { username: users[0]!.username })
-  if (first) throw new Error('the sample data, or a part of them where a seed was interrupted, are in this database already; use another TENFOLD_DATA for fresh ones')
   const ids: string[] = []
   await each(users, async ({ username, email, password, bio, image }, index) => {
-    await invoke('accounts.register', { user: { username, email, password } })
+    await invoke('accounts.register', { user: { username, email, password } }).catch((cause: unknown) => {
+      throw new Error(`${username} is in this database already, and not by a seed of the last day; use another TENFOLD_DATA for fresh sample data`, { cause })
+    })
     const person = await invoke('accounts.person', { username }) as { id: string }
     ids[index] = person.id
     await invoke('accounts.updateUser', { user: { bio, image } }, person.id)

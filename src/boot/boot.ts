@@ -103,7 +103,7 @@ export interface Running {
   readonly tracer: Tracer
   readonly ghost: GhostCache
   /** Calls an intent as the runtime itself: for seeds and tests. */
-  invoke(call: Pick<Call, 'intent' | 'input'> & { readonly caller?: Call['metadata']['caller'] }): Promise<unknown>
+  invoke(call: Pick<Call, 'intent' | 'input'> & { readonly caller?: Call['metadata']['caller']; readonly idempotencyKey?: string }): Promise<unknown>
   /** Forgets every kept answer; false when this process keeps none. */
   flushCache(): Promise<boolean>
   /** Serves a connection that the supervisor accepted. */
@@ -237,7 +237,7 @@ async function settle({ app, log }: BootOptions, session: Session): Promise<void
 async function invoke(dispatcher: Dispatcher, call: Parameters<Running['invoke']>[0]): Promise<unknown> {
   const answer = await dispatcher.dispatch({
     intent: call.intent, input: call.input, repeatable: false,
-    metadata: { timeoutMs: limits.jobDeadlineMs, traceparent: '', requestId: 'internal', caller: call.caller ?? null, depth: 0, priority: 'low' },
+    metadata: { timeoutMs: limits.jobDeadlineMs, traceparent: '', requestId: 'internal', caller: call.caller ?? null, idempotencyKey: call.idempotencyKey, depth: 0, priority: 'low' },
   })
   return valueOf(answer.output)
 }

@@ -1,4 +1,10 @@
-/** `tenfold seed`: fills in sample data by the application's own seed file, through its own intents. */
+/**
+ * `tenfold seed`: fills in sample data by the application's own seed file, through its own intents.
+ *
+ * Each call has an idempotency key made of what it asks, so that a seed that was interrupted goes on
+ * where it was, and one that has ended does nothing again, while keys are remembered (24 h).
+ */
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -19,6 +25,7 @@ export const seed: CliCommand = {
   name: 'seed',
   summary: 'fill in sample data',
   help: `Runs seed.ts beside the application. Works beside a running deployment and without one.
+One that was interrupted goes on where it was, within a day.
 
   --app FILE        the application (app.ts)
   --topology NAME   whose database (1-monolith)`,
@@ -49,8 +56,20 @@ async function withInvoke<T>(given: Arguments, appFile: string, work: (invoke: I
     const does = await isDeployed(dataFolderOf()) ? 'calls' : 'background'
     const running = await boot({ app, topology, databaseUrl, dataFolder: dataFolderOf(), log, does, secret: Buffer.alloc(32), host: '127.0.0.1', port: 0 })
     closers.add(() => running.stop())
-    return await work((intent, input, callerId) => running.invoke({ intent, input, caller: callerId === undefined ? null : { id: callerId } }))
+    const keyOf = callKeys()
+    return await work((intent, input, callerId) => running.invoke({ intent, input, idempotencyKey: keyOf(intent, input, callerId), caller: callerId === undefined ? null : { id: callerId } }))
   } finally {
     await closers.close()
+  }
+}
+
+/** The same calls have the same keys in the next run; which of several that are the same, their number tells. */
+function callKeys(): (...call: Parameters<Invoke>) => string {
+  const counts = new Map<string, number>()
+  return (...call) => {
+    const hash = createHash('sha256').update(JSON.stringify(call)).digest('base64url')
+    const count = (counts.get(hash) ?? 0) + 1
+    counts.set(hash, count)
+    return `seed ${hash} ${count}`
   }
 }
