@@ -155,7 +155,7 @@ Written by \`npm run docs\` from [src/base/metric-table.ts](../src/base/metric-t
 
 \`GET /metrics\` at the admin port (4000 unless ADMIN_PORT says otherwise) answers for all processes and engines of the deployment, as text of Prometheus or, for who accepts it, of OpenMetrics. \`GET /metrics.json\` says the same to programs: families with \`name\`, \`type\`, \`unit\`, \`help\` and \`samples\`; a sample has \`labels\` and a \`value\`, one of a histogram \`count\`, \`sum\`, \`max\`, \`quantiles\` (p50, p90, p99, p99.9, in seconds, null when nothing was recorded), \`bounded\` and \`native\`: pairs of bucket and count, of the bounds below and of the exponential buckets of schema 4, where bucket i ends at 2^(i/16) seconds.
 
-Everything counts from the start of its process. Histograms have the bounds ${histogramBounds.filter(bound => bound >= 1 && bound < 10).join(', ')} seconds and those times ten, a hundred and so on, from ${histogramBounds[0]} to ${histogramBounds.at(-1)}. \`TENFOLD_METRICS=off\` measures nothing; it is there for the bench.
+Everything counts from the start of its process. Histograms have the bounds ${histogramBounds.filter(bound => bound >= 1 && bound < 10).join(', ')} seconds and those times ten, a hundred and so on, from ${histogramBounds[0]} to ${histogramBounds.at(-1)}. What it costs (bench/metrics.ts, 2026-11-27): 0.36 µs of the 65 to 70 of a read, and 42 ms of processor for a scrape every 15 s, about 1 % together; whole processes, measured and not, differ by less than two of the same code do. \`TENFOLD_METRICS=off\` measures nothing; it is there for the bench.
 
 ${(Object.keys(counters) as MetricEntry['of'][]).map(metricsOf).join('\n')}`
 }
