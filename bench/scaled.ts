@@ -37,6 +37,8 @@ const [rounds, durationMs, nodeCpu, serverCpu] = [Number(options.rounds), Number
 /** The balancer gives a node that comes back its whole share after two seconds. */
 const warmupMs = 2_000
 const liftedMs = 12_000
+/** Before each round of nodes: those that got nothing meanwhile keep answers that are older, and each its own. */
+const refreshMs = 4_000
 const connectionsPerNode = 24
 const peopleCount = 8
 const articlePages = 60
@@ -127,10 +129,10 @@ async function measure(stand: Stand, connections: number): Promise<Round> {
 }
 
 /** Code that was just loaded is slow for some seconds of work, which a fifth of a core takes long for: so long the limits are lifted. */
-async function warm(stand: Stand, requests: readonly LoadRequest[]): Promise<void> {
+async function warm(stand: Stand, requests: readonly LoadRequest[], forMs = liftedMs): Promise<void> {
   const restore: (() => Promise<void>)[] = []
   for (const [name, pid] of await pidsOf(stand)) if (name.startsWith('web-')) restore.push(await lift(pid))
-  await runLoad({ url: stand.server.url, requests, connections: 4 * connectionsPerNode, warmupMs: 0, durationMs: liftedMs })
+  await runLoad({ url: stand.server.url, requests, connections: 4 * connectionsPerNode, warmupMs: 0, durationMs: forMs })
   for (const one of restore) await one()
 }
 
@@ -203,7 +205,11 @@ async function nodesPart(place: Place, keep: KeepStand): Promise<Record<string, 
   for (const [part, requests] of Object.entries(mixes)) {
     await give(stand, 4)
     await warm(stand, requests)
-    rows[part] = await inTurn(part, ['1', '2', '4'], async count => { await give(stand, Number(count)); return measure({ ...stand, requests }, connectionsPerNode * Number(count)) })
+    rows[part] = await inTurn(part, ['1', '2', '4'], async count => {
+      await give(stand, Number(count))
+      await warm(stand, requests, refreshMs)
+      return measure({ ...stand, requests }, connectionsPerNode * Number(count))
+    })
   }
   return rows
 }

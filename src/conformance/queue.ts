@@ -207,12 +207,17 @@ export const queueSuite = suite<QueueSubject>('queue', {
 async function survives({ queue }: QueueSubject, fault: () => Promise<void>): Promise<void> {
   const all = jobs(100, { attemptsMax: 8 })
   const done = new Set<string>()
-  const { working } = await record(queue, 4, async ({ job }) => { await sleep(10); done.add(job.id) })
+  const { working } = await record(queue, 4, async ({ job, attempt }) => {
+    await sleep(10)
+    if (attempt === 1 && (job.payload as { n: number }).n % 3 === 0) throw new Error('a third fails at first')
+    done.add(job.id)
+  })
   await queue.enqueue(all.slice(0, 60))
-  await until('some have run', () => done.size > 5)
+  // So many that an engine has written down some of their ends, and perhaps not all that follows from them.
+  await until('some have run', () => done.size > 20)
   await fault()
   for (let accepted = false; !accepted; await sleep(50)) accepted = await queue.enqueue(all.slice(60)).then(() => true, () => false)
   await until('all have run', () => done.size === 100, 30_000)
-  await until('none is left', async () => { const { waiting, running, scheduled } = await queue.depth(); return waiting + running + scheduled === 0 }, 20_000)
+  await until('none is left', async () => { const { waiting, running, scheduled } = await queue.depth(); return waiting + running + scheduled === 0 }, 30_000)
   await working.stop(1_000)
 }

@@ -3,7 +3,7 @@
  * and made again for ever: nobody but who needs the broker waits for it. The packages are
  * loaded with the first connection only.
  */
-import type { JetStreamClient, JetStreamManager, StreamConfig } from '@nats-io/jetstream'
+import type { ConsumerConfig, JetStreamClient, JetStreamManager, StreamConfig } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { fault } from '../../base/errors.ts'
 import type { Logger } from '../../base/log.ts'
@@ -93,10 +93,20 @@ export async function ensureStream(nats: Nats, config: Partial<StreamConfig> & {
   }
 }
 
+/** Makes the consumer, or gives the one that is there this configuration. */
+export async function ensureConsumer({ manager }: Nats, stream: string, config: Partial<ConsumerConfig> & { readonly durable_name: string }): Promise<void> {
+  try {
+    await manager.consumers.add(stream, config)
+  } catch (error) {
+    if (codeOf(error) !== jsCodes.consumerIsOtherwise) throw error
+    await manager.consumers.update(stream, config.durable_name, config)
+  }
+}
+
 /** Of the errors of JetStream's API; undefined for others. */
 export const codeOf = (error: unknown): number | undefined => {
   const { code } = error as { code?: unknown }
   return typeof code === 'number' && code >= 10_000 ? code : undefined
 }
 
-export const jsCodes = { wrongLastSequence: 10_071, streamIsOtherwise: 10_058, noStream: 10_059 } as const
+export const jsCodes = { wrongLastSequence: 10_071, streamIsOtherwise: 10_058, noStream: 10_059, consumerIsOtherwise: 10_148 } as const

@@ -16,8 +16,9 @@ import type { Logger } from '../../base/log.ts'
 import { agreedNow, every, monotonicMs, sleep } from '../../base/time.ts'
 import { traceIdOf } from '../../base/traceparent.ts'
 import type { Working, WorkOptions } from '../../ports/queue.ts'
+import { ensureConsumer } from './connection.ts'
 import type { Nats } from './connection.ts'
-import { deadSubject, freeConsumer, laterSubject, leaseMs, put, readySubject, serialConsumer, serialLanes, storedIn } from './job-streams.ts'
+import { deadSubject, deliverAgain, freeConsumer, laterSubject, leaseMs, put, readySubject, serialConsumer, serialLanes, storedIn } from './job-streams.ts'
 import type { Consumer, JobStreams, StoredJob } from './job-streams.ts'
 
 export interface JobWorkerOptions {
@@ -32,6 +33,8 @@ const renewMs = 1_000
 const fetchMs = 5_000
 const obeyMs = 100
 const putOffMs = 50
+/** How often a loop looks for what a killed server has left. */
+const sweepMs = 5_000
 const dueMax = 100
 /** Long waits in steps: the server may forget one when it restarts, and the clock may be set. */
 const delayMsMax = 3_600_000
@@ -57,8 +60,8 @@ export class JobWorker implements Working {
     const { streams } = options
     const lanes = Array.from({ length: serialLanes }, (_, lane) => serialConsumer(streams, lane))
     this.#loops = [
-      ...[...work.names.map(name => freeConsumer(streams, name)), ...lanes].map(one => this.#fetchLoop(streams.jobs.name, one, work.concurrency, message => this.#claim(message))),
-      this.#fetchLoop(streams.later.name, streams.due, dueMax, message => this.#move(message)),
+      ...[...work.names.map(name => freeConsumer(streams, name)), ...lanes].map(one => this.#fetchLoop(streams.jobs, one, work.concurrency, message => this.#claim(message))),
+      this.#fetchLoop(streams.later, streams.due, dueMax, message => this.#move(message)),
     ]
     this.#stopRenewing = every(renewMs, () => this.#renew())
   }
@@ -77,14 +80,19 @@ export class JobWorker implements Working {
     this.#stopRenewing()
   }
 
-  async #fetchLoop(stream: string, config: Consumer, count: number, take: (message: JsMsg) => Promise<void>): Promise<void> {
+  async #fetchLoop(stream: JobStreams['jobs'], config: Consumer, count: number, take: (message: JsMsg) => Promise<void>): Promise<void> {
     const { signal } = this.#stopping
+    let sweptAtMs = monotonicMs()
     for (let failures = 0; !signal.aborted;) {
       try {
-        const { manager, jetstream } = await this.#options.prepared()
-        await manager.consumers.add(stream, config)
-        const consumer = await jetstream.consumers.get(stream, config.durable_name)
+        const nats = await this.#options.prepared()
+        await ensureConsumer(nats, stream.name, config)
+        const consumer = await nats.jetstream.consumers.get(stream.name, config.durable_name)
         for (failures = 0; !signal.aborted;) {
+          if (monotonicMs() - sweptAtMs > sweepMs) {
+            await this.#sweep(nats, stream, config)
+            sweptAtMs = monotonicMs()
+          }
           const fetch = await consumer.fetch({ max_messages: count, expires: fetchMs })
           this.#fetches.add(fetch)
           if (signal.aborted) fetch.stop()
@@ -99,6 +107,11 @@ export class JobWorker implements Working {
         await sleep(backoffMs(reconnect, Math.min(failures, 6)), signal)
       }
     }
+  }
+
+  async #sweep(nats: Nats, stream: JobStreams['jobs'], config: Consumer): Promise<void> {
+    const count = await deliverAgain(nats, this.#options.streams, stream, config)
+    if (count > 0) this.#options.log.warn({ stream: stream.name, consumer: config.durable_name, count }, 'jobs that a server has forgotten to remove are delivered again')
   }
 
   /** Resolves when fewer wait here than may run at a time. */

@@ -23,8 +23,8 @@ export interface NatsQueueOptions {
 }
 
 /** An attempt that has ended is acknowledged within milliseconds. */
-const retryTriesMax = 40
-const retryPauseMs = 25
+const triesMax = 40
+const pauseMs = 25
 
 export const openNatsQueue = (options: NatsQueueOptions): Queue => new NatsQueue(options)
 
@@ -68,8 +68,11 @@ class NatsQueue implements Queue {
   async #put(nats: Nats, job: Job): Promise<void> {
     const isLater = job.runAtMs !== undefined && job.runAtMs > agreedNow()
     const [stream, subject] = isLater ? [this.#streams.later, laterSubject(this.#streams, job.id)] : [this.#streams.jobs, readySubject(this.#streams, job)]
-    // False when the one that was there is over by now.
-    while (!await put(nats, stream, subject, storedOf(job)));
+    // The one that was there may be over by now.
+    for (let tries = 1; !await put(nats, stream, subject, storedOf(job)); tries++) {
+      if (tries === triesMax) throw new Error(`${stream.name} refuses job ${job.id}, and has none of that id`)
+      await sleep(pauseMs)
+    }
   }
 
   async work(work: WorkOptions): Promise<Working> {
@@ -108,8 +111,8 @@ class NatsQueue implements Queue {
       const { job, moves } = storedIn(found.string())
       const stored: StoredJob = { job, attempts: 0, moves: moves + 1, readyAtMs: agreedNow() }
       for (let tries = 1; !await put(nats, jobs, readySubject(this.#streams, job), stored); tries++) {
-        if (tries === retryTriesMax) throw fault('CONFLICT', `job ${id} waits anew, or its last attempt is not over yet: retry it later`)
-        await sleep(retryPauseMs)
+        if (tries === triesMax) throw fault('CONFLICT', `job ${id} waits anew, or its last attempt is not over yet: retry it later`)
+        await sleep(pauseMs)
       }
       // Not what is dead again by now.
       await manager.streams.purge(dead.name, { filter: subject, seq: found.seq + 1 })
