@@ -22,7 +22,7 @@ import { runSessions } from './sessions.ts'
 const isSoak = process.env.TENFOLD_SOAK === '1'
 /** Without the stamps some hundred operations are enough to be shown something old. */
 const seeds = isSoak ? [1, 2, 3, 4] : [1, 2]
-const operations = isSoak ? 25_500 : 3_000
+const operations = isSoak ? 25_500 : 2_000
 
 /** Answers kept in each process, and in a Redis that is often too slow. */
 const shared = { redis: { embedded: true, memoryBytesMax: 67_108_864, callMs: 5 }, cache: { driver: 'redis', bytesMax: 1_000_000 } } as const
