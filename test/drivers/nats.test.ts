@@ -13,6 +13,8 @@ import { Closers } from '../../src/base/lifecycle.ts'
 import { silentLogger } from '../../src/base/log.ts'
 import { monotonicMs, sleep } from '../../src/base/time.ts'
 import { ids, many, message, numbersOf, record, until as untilWithin } from '../../src/conformance/bus-recorder.ts'
+import { verify } from '../../src/conformance/check.ts'
+import { queueSuite } from '../../src/conformance/queue.ts'
 import { NatsLink } from '../../src/drivers/nats/connection.ts'
 import { eventStreams, eventSubject, messageId, textOf } from '../../src/drivers/nats/event-stream.ts'
 import { openNatsQueue } from '../../src/drivers/nats/queue.ts'
@@ -22,7 +24,7 @@ import type { Bus } from '../../src/ports/bus.ts'
 import type { Message } from '../../src/ports/database.ts'
 import { scratchRuntime } from '../support/bus-queue-drivers.ts'
 import { killed } from '../support/nats.ts'
-import { natsBus } from '../support/nats-drivers.ts'
+import { natsBus, natsQueueDriver } from '../support/nats-drivers.ts'
 import type { BrokerPlace } from '../support/nats-drivers.ts'
 
 const skip = skipWithout('nats')
@@ -222,4 +224,9 @@ test('processes share the partitions of a consumer, each key stays in order, and
   await publish(10)
   await until('all have arrived at the other', () => new Set(ids(got)).size === sent.length)
   assertAllInOrder(got, sent)
+})
+
+test('negative control: where nobody looks for what a killed server has forgotten to remove, jobs stay', { skip }, async () => {
+  const [restart] = verify(queueSuite, natsQueueDriver('nats, which looks for nothing', queue => queue, { sweepMs: Infinity })).filter(one => one.name.endsWith('a restart of the engine loses no job'))
+  await assert.rejects(restart!.run(), /not within \d+ ms: (all have run|none is left)/)
 })

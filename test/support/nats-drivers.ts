@@ -8,6 +8,7 @@ import type { QueueSubject } from '../../src/conformance/queue.ts'
 import { openNatsBus } from '../../src/drivers/nats/bus.ts'
 import type { NatsBusOptions } from '../../src/drivers/nats/bus.ts'
 import { openNatsQueue } from '../../src/drivers/nats/queue.ts'
+import type { NatsQueueOptions } from '../../src/drivers/nats/queue.ts'
 import { openPostgresBus } from '../../src/drivers/postgres/bus.ts'
 import { openPostgresDatabase } from '../../src/drivers/postgres/database.ts'
 import { openPostgresOutbox } from '../../src/drivers/postgres/outbox.ts'
@@ -55,14 +56,14 @@ export function natsBusDriver(name = 'nats', more: Partial<NatsBusOptions> = {},
   }
 }
 
-export function natsQueueDriver(name = 'nats', wrap = (queue: Queue): Queue => queue): Driver<QueueSubject> {
+export function natsQueueDriver(name = 'nats', wrap = (queue: Queue): Queue => queue, more: Partial<NatsQueueOptions> = {}): Driver<QueueSubject> {
   return {
     name, faults: ['restart', 'cut', 'die'],
     async open() {
       const closers = new Closers()
       const nats = await scratchNats()
       const reopen = async () => {
-        const queue = wrap(openNatsQueue({ ...nats, replicas: 1, log }))
+        const queue = wrap(openNatsQueue({ ...nats, replicas: 1, log, ...more }))
         closers.add(() => queue.close())
         await queue.open()
         return queue

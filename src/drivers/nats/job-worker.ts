@@ -24,6 +24,8 @@ import type { Consumer, JobStreams, StoredJob } from './job-streams.ts'
 export interface JobWorkerOptions {
   readonly streams: JobStreams
   readonly log: Logger
+  /** How often each loop looks for what a killed server has left. */
+  readonly sweepMs: number
   prepared(): Promise<Nats>
 }
 
@@ -33,8 +35,6 @@ const renewMs = 1_000
 const fetchMs = 5_000
 const obeyMs = 100
 const putOffMs = 50
-/** How often a loop looks for what a killed server has left. */
-const sweepMs = 5_000
 const dueMax = 100
 /** Long waits in steps: the server may forget one when it restarts, and the clock may be set. */
 const delayMsMax = 3_600_000
@@ -89,7 +89,7 @@ export class JobWorker implements Working {
         await ensureConsumer(nats, stream.name, config)
         const consumer = await nats.jetstream.consumers.get(stream.name, config.durable_name)
         for (failures = 0; !signal.aborted;) {
-          if (monotonicMs() - sweptAtMs > sweepMs) {
+          if (monotonicMs() - sweptAtMs > this.#options.sweepMs) {
             await this.#sweep(nats, stream, config)
             sweptAtMs = monotonicMs()
           }

@@ -20,11 +20,14 @@ export interface NatsQueueOptions {
   readonly prefix: string
   readonly replicas: number
   readonly log: Logger
+  /** How often workers look for what a killed server has left. Default 5 s; Infinity, for a negative control: never. */
+  readonly sweepMs?: number
 }
 
 /** An attempt that has ended is acknowledged within milliseconds. */
 const triesMax = 40
 const pauseMs = 25
+const sweepMsDefault = 5_000
 
 export const openNatsQueue = (options: NatsQueueOptions): Queue => new NatsQueue(options)
 
@@ -77,7 +80,7 @@ class NatsQueue implements Queue {
 
   async work(work: WorkOptions): Promise<Working> {
     if (this.#closing) throw fault('UNAVAILABLE', 'the queue is closed')
-    const worker = new JobWorker({ streams: this.#streams, log: this.#options.log, prepared: () => this.#prepared() }, work)
+    const worker = new JobWorker({ streams: this.#streams, log: this.#options.log, sweepMs: this.#options.sweepMs ?? sweepMsDefault, prepared: () => this.#prepared() }, work)
     this.#workers.add(worker)
     return { stop: async graceMs => { await worker.stop(graceMs); this.#workers.delete(worker) } }
   }
