@@ -1,5 +1,5 @@
 /** `npm run seed`: puts the sample data in, through Conduit's own commands, as its users would. */
-import { isTenfoldError } from 'tenfold'
+import { fault, isTenfoldError } from 'tenfold'
 import { seedData } from './seed-data.ts'
 
 type Invoke = (intent: string, input: unknown, callerId?: string) => Promise<unknown>
@@ -12,7 +12,7 @@ export default async function seed(invoke: Invoke): Promise<Record<string, numbe
   await each(users, async ({ username, email, password, bio, image }, index) => {
     await invoke('accounts.register', { user: { username, email, password } }).catch((cause: unknown) => {
       if (!isTenfoldError(cause) || cause.code !== 'CONFLICT') throw cause
-      throw new Error(`${username} is in this database already, and not by a seed of the last day; use another TENFOLD_DATA for fresh sample data`, { cause })
+      throw fault('CONFLICT', `${username} is in this database already, and not by a seed of the last day; use another TENFOLD_DATA for fresh sample data`, { cause })
     })
     const person = await invoke('accounts.person', { username }) as { id: string }
     ids[index] = person.id
