@@ -8,10 +8,9 @@ import { once } from 'node:events'
 import { globSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { run } from 'node:test'
-import { spec } from 'node:test/reporters'
-import { inspect } from 'node:util'
 import { installEngines } from './engines.ts'
+import { runTestFile } from './test-file.ts'
+import type { FileResult } from './test-file.ts'
 
 const root = path.dirname(import.meta.dirname)
 const given = process.argv.slice(2)
@@ -45,6 +44,8 @@ const first = [
   'test/advise.test.ts', 'test/processes/restart.test.ts', 'test/topologies/', 'test/faults/', 'test/processes/', 'test/crash/', 'test/replicas/', 'test/console/', 'test/consistency/', 'test/insight/', 'test/overload/', 'test/load/', 'test/cli/', 'test/metrics/',
   'test/cdn/', 'test/hostile.test.ts', 'test/start.test.ts', 'test/observability.test.ts', 'test/mail.test.ts', 'test/upload.test.ts', 'test/readme.test.ts', 'test/client.test.ts', 'examples/',
 ]
+/** Of a file: several times what the longest takes. What is named may take longer. */
+const limitMs = (chosen.length > 0 ? 60 : isSoak ? 20 : 8) * 60_000
 const rankOf = (file: string): number => { const rank = first.findIndex(one => file.startsWith(one)); return rank < 0 ? first.length : rank }
 
 const patterns = isSoak ? soaked : ['test/**/*.test.ts', 'examples/*/**/*.test.ts']
@@ -69,31 +70,32 @@ async function checkTypes(projects: readonly string[]): Promise<void> {
   }
 }
 
-/** In the tests of each file, without what it takes to load it. */
-const spentMs = new Map<string, number>()
+const finished = new Map<string, FileResult>()
 
-function printLongest(): void {
-  const longest = [...spentMs].sort(([, a], [, b]) => b - a).slice(0, 15)
-  process.stdout.write(`The longest files, in seconds:\n${longest.map(([file, ms]) => `${(ms / 1_000).toFixed(1).padStart(7)}  ${path.relative(root, file)}`).join('\n')}\n`)
-}
-
-/** Why what failed did, again at the end: of long output only the end may be kept. */
-const reasons: string[] = []
-
-function noteFailure(name: string, file: string | undefined, error: Error & { readonly failureType?: string }): void {
-  process.exitCode = 1
-  // A test is also said to fail where one within it did.
-  if (error.failureType === 'subtestsFailed') return
-  reasons.push(`✖ ${file ? path.relative(root, file) : ''}: ${name}\n${inspect(error.cause ?? error, { depth: 6, maxStringLength: 4_000, maxArrayLength: 20 }).slice(0, 6_000)}`)
-}
-
-/** In this order: `node --test` would sort them. */
+/** In this order, so many at a time. What a file prints comes in one piece when it has ended; of one that runs alone, as it comes. */
 async function runFiles(chosenFiles: readonly string[], concurrency: number): Promise<void> {
-  if (chosenFiles.length === 0) return
-  const results = run({ files: chosenFiles.map(file => path.resolve(root, file)), concurrency, cwd: root })
-  results.on('test:fail', ({ name, file, details }) => noteFailure(name, file, details.error))
-  for (const event of ['test:pass', 'test:fail'] as const) results.on(event, ({ file, nesting, details }) => { if (file && nesting === 0) spentMs.set(file, (spentMs.get(file) ?? 0) + details.duration_ms) })
-  for await (const text of results.compose(new spec())) process.stdout.write(text as string)
+  const waiting = [...chosenFiles]
+  const isAlone = concurrency === 1 || waiting.length === 1
+  const runNext = async (): Promise<void> => {
+    for (let file = waiting.shift(); file; file = waiting.shift()) {
+      let text = ''
+      finished.set(file, await runTestFile(root, file, limitMs, isAlone ? part => process.stdout.write(part) : part => { text += part }))
+      if (!isAlone) process.stdout.write(`${file}\n${text}`)
+    }
+  }
+  await Promise.all(Array.from({ length: concurrency }, runNext))
+}
+
+/** The sums, and why what failed did once more: of long output only the end may be kept. */
+function printEnd(): void {
+  const results = [...finished]
+  const longest = results.sort(([, a], [, b]) => b.spentMs - a.spentMs).slice(0, 15)
+  if (results.length > 1) process.stdout.write(`The longest files, in seconds:\n${longest.map(([file, { spentMs }]) => `${(spentMs / 1_000).toFixed(1).padStart(7)}  ${file}`).join('\n')}\n`)
+  const reasons = results.flatMap(([, result]) => result.reasons)
+  if (reasons.length > 0) process.stdout.write(`Why what failed did:\n${reasons.join('\n')}\n`)
+  const sum = (count: (result: FileResult) => number): number => results.reduce((total, [, result]) => total + count(result), 0)
+  process.stdout.write(`${sum(one => one.passed)} passed, ${sum(one => one.failed)} failed, ${sum(one => one.skipped)} skipped\n`)
+  if (sum(one => one.failed) > 0) process.exitCode = 1
 }
 
 const missing = installEngines()
@@ -106,5 +108,4 @@ const types = checkTypes(chosen.length === 0 && !isSoak ? ['.', 'console'] : [])
 await runFiles(files.filter(file => !isMeasuring(file) && !isDeployment(file)), 3)
 await runFiles(files.filter(isMeasuring), 1)
 await types
-if (files.length > 1) printLongest()
-if (reasons.length > 0) process.stdout.write(`Why what failed did:\n${reasons.join('\n')}\n`)
+printEnd()
