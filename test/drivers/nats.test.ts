@@ -91,7 +91,8 @@ test(`a broker that is away for ${awayMs} ms delays events, and nothing else`, {
   await until('it goes on', () => got.length > had)
   stopping.abort()
   await done
-  await until('all have arrived', () => new Set(ids(got)).size === sent.length)
+  // So many take as long as they take, as long as more arrive.
+  while (got.length < sent.length) { const before = got.length; await until('more arrive', () => got.length > before) }
   assertAllInOrder(got, sent)
   assert.equal(got.length, sent.length, 'none twice')
   await until('it is written down', async () => (await bus.depth('test')).waiting === 0)
@@ -226,7 +227,7 @@ test('processes share the partitions of a consumer, each key stays in order, and
   assertAllInOrder(got, sent)
 })
 
-test('negative control: where nobody looks for what a killed server has forgotten to remove, jobs stay', { skip }, async () => {
-  const [restart] = verify(queueSuite, natsQueueDriver('nats, which looks for nothing', queue => queue, { sweepMs: Infinity })).filter(one => one.name.endsWith('a restart of the engine loses no job'))
+test('negative control: with the consumers that a killed server has restored, jobs stay', { skip }, async () => {
+  const [restart] = verify(queueSuite, natsQueueDriver('nats, which renews no consumer', queue => queue, { renewsConsumers: false })).filter(one => one.name.endsWith('a restart of the engine loses no job'))
   await assert.rejects(restart!.run(), /not within \d+ ms: (all have run|none is left)/)
 })

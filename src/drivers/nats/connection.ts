@@ -77,6 +77,8 @@ function addressOf(url: string): { servers: string[]; user: string | undefined; 
 
 const hostsOf = (url: string): string => addressOf(url).servers.join(', ')
 
+type ConsumerOf = Partial<ConsumerConfig> & { readonly durable_name: string }
+
 /** Makes the stream, or finds it as it is; a new one of a cluster may take a moment to have a leader. */
 export async function ensureStream(nats: Nats, config: Partial<StreamConfig> & { readonly name: string }, signal: AbortSignal): Promise<void> {
   for (const startedAtMs = monotonicMs(); ; ) {
@@ -93,13 +95,32 @@ export async function ensureStream(nats: Nats, config: Partial<StreamConfig> & {
   }
 }
 
-/** Makes the consumer, or gives the one that is there this configuration. */
-export async function ensureConsumer({ manager }: Nats, stream: string, config: Partial<ConsumerConfig> & { readonly durable_name: string }): Promise<void> {
+/**
+ * Which start of a lone server this is. Undefined for servers of a cluster: what one of them forgets it has again from the
+ * others, and after a loss of all of them from the log that they agreed on.
+ */
+export const startOf = ({ connection: { info }, replicas }: Nats): string | undefined => replicas === 1 && info?.cluster === undefined ? info?.server_id : undefined
+
+/**
+ * Makes the consumer, or gives the one that is there this configuration. With a start it is one that was made since then: a
+ * server that is killed may remember that a message was acknowledged and not that it has thereby gone, or the other way round
+ * (seen with nats-server 2.9: of those acknowledged in the last seconds, nearly all). Then no consumer gets it again, it counts
+ * as waiting for ever, nothing can take its place; and what is waited for and is not there keeps a consumer from ever getting
+ * beyond. One that is made anew gets all that lies in the stream, what runs at that moment included: rather twice than not at all.
+ */
+export async function ensureConsumer({ manager }: Nats, stream: string, config: ConsumerOf, start?: string): Promise<void> {
+  const { durable_name } = config
+  const wanted = start === undefined ? config : { ...config, description: `since start ${start}` }
+  if (start !== undefined) {
+    const found = await manager.consumers.info(stream, durable_name).catch((error: unknown) => { if (codeOf(error) === jsCodes.noConsumer) return null; throw error })
+    // Another worker may do so at the same time: what it has got by then comes twice.
+    if (found && found.config.description !== wanted.description) await manager.consumers.delete(stream, durable_name)
+  }
   try {
-    await manager.consumers.add(stream, config)
+    await manager.consumers.add(stream, wanted)
   } catch (error) {
     if (codeOf(error) !== jsCodes.consumerIsOtherwise) throw error
-    await manager.consumers.update(stream, config.durable_name, config)
+    await manager.consumers.update(stream, durable_name, wanted)
   }
 }
 
@@ -109,4 +130,4 @@ export const codeOf = (error: unknown): number | undefined => {
   return typeof code === 'number' && code >= 10_000 ? code : undefined
 }
 
-export const jsCodes = { wrongLastSequence: 10_071, streamIsOtherwise: 10_058, noStream: 10_059, consumerIsOtherwise: 10_148 } as const
+export const jsCodes = { wrongLastSequence: 10_071, noConsumer: 10_014, streamIsOtherwise: 10_058, noStream: 10_059, consumerIsOtherwise: 10_148 } as const

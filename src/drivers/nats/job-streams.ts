@@ -73,7 +73,7 @@ export const storedOf = (job: Job): StoredJob => ({ job, attempts: 0, moves: 0, 
  * Puts a job where it is to lie now; what lies there already is left as it is. False while
  * that is an older message of the job, the one this came from: it is about to be
  * acknowledged, and with it the job would be gone; or a killed server has forgotten to remove it
- * (`deliverAgain`). It is not removed here: what a consumer still waits for would keep it from
+ * (connection.ts, `ensureConsumer`). It is not removed here: what a consumer still waits for would keep it from
  * ever getting beyond (seen with nats-server 2.9).
  */
 export async function put({ jetstream, manager }: Nats, stream: Stream, subject: string, stored: StoredJob): Promise<boolean> {
@@ -84,28 +84,5 @@ export async function put({ jetstream, manager }: Nats, stream: Stream, subject:
     if (!/maximum messages per subject exceeded/.test(String(error))) throw error
     const found = await manager.streams.getMessage(stream.name, { last_by_subj: subject })
     return found !== null && storedIn(found.string()).moves >= stored.moves
-  }
-}
-
-/**
- * A server that is killed may remember that a message was acknowledged and not that it has
- * thereby gone (seen with nats-server 2.9: of those acknowledged in the last seconds, nearly all).
- * No consumer gets it again, it counts as waiting for ever, and nothing can take its place. So
- * what a consumer has behind it and still lies there is delivered again, by way of the other
- * stream: rather twice than not at all. What lies behind a job that runs for long waits for that.
- */
-export async function deliverAgain(nats: Nats, streams: JobStreams, stream: Stream, { durable_name, filter_subject }: Consumer): Promise<number> {
-  const { manager } = nats
-  const { ack_floor: { stream_seq: behind } } = await manager.consumers.info(stream.name, durable_name)
-  for (let count = 0; ; count++) {
-    const first = { seq: 1, next_by_subj: filter_subject }
-    const message = behind === 0 ? null : await manager.streams.getMessage(stream.name, first)
-    if (message === null || message.seq > behind) return count
-    const stored = storedIn(message.string())
-    const next = { ...stored, moves: stored.moves + 1, readyAtMs: agreedNow() }
-    const [other, subject] = stream === streams.jobs ? [streams.later, laterSubject(streams, stored.job.id)] : [streams.jobs, readySubject(streams, stored.job)]
-    // Else at the next look.
-    if (!await put(nats, other, subject, next) && !await put(nats, other, subject, next)) return count
-    await manager.streams.deleteMessage(stream.name, message.seq, false)
   }
 }

@@ -16,20 +16,21 @@ import type { Logger } from '../../base/log.ts'
 import { agreedNow, every, monotonicMs, sleep } from '../../base/time.ts'
 import { traceIdOf } from '../../base/traceparent.ts'
 import type { Working, WorkOptions } from '../../ports/queue.ts'
-import { ensureConsumer } from './connection.ts'
+import { ensureConsumer, startOf } from './connection.ts'
 import type { Nats } from './connection.ts'
-import { deadSubject, deliverAgain, freeConsumer, laterSubject, leaseMs, put, readySubject, serialConsumer, serialLanes, storedIn } from './job-streams.ts'
+import { deadSubject, freeConsumer, laterSubject, leaseMs, put, readySubject, serialConsumer, serialLanes, storedIn } from './job-streams.ts'
 import type { Consumer, JobStreams, StoredJob } from './job-streams.ts'
 
 export interface JobWorkerOptions {
   readonly streams: JobStreams
   readonly log: Logger
-  /** How often each loop looks for what a killed server has left. */
-  readonly sweepMs: number
+  /** False, for a negative control: consumers are used as a killed server has restored them. */
+  readonly renewsConsumers: boolean
   prepared(): Promise<Nats>
 }
 
-interface Claimed { readonly message: JsMsg; readonly stored: StoredJob; renewedAtMs: number }
+/** The message is the latest delivery. */
+interface Claimed { message: JsMsg; readonly stored: StoredJob; renewedAtMs: number }
 
 const renewMs = 1_000
 const fetchMs = 5_000
@@ -82,17 +83,13 @@ export class JobWorker implements Working {
 
   async #fetchLoop(stream: JobStreams['jobs'], config: Consumer, count: number, take: (message: JsMsg) => Promise<void>): Promise<void> {
     const { signal } = this.#stopping
-    let sweptAtMs = monotonicMs()
     for (let failures = 0; !signal.aborted;) {
       try {
         const nats = await this.#options.prepared()
-        await ensureConsumer(nats, stream.name, config)
+        const start = this.#startOf(nats)
+        await ensureConsumer(nats, stream.name, config, start)
         const consumer = await nats.jetstream.consumers.get(stream.name, config.durable_name)
-        for (failures = 0; !signal.aborted;) {
-          if (monotonicMs() - sweptAtMs > this.#options.sweepMs) {
-            await this.#sweep(nats, stream, config)
-            sweptAtMs = monotonicMs()
-          }
+        for (failures = 0; !signal.aborted && this.#startOf(nats) === start;) {
           const fetch = await consumer.fetch({ max_messages: count, expires: fetchMs })
           this.#fetches.add(fetch)
           if (signal.aborted) fetch.stop()
@@ -109,10 +106,7 @@ export class JobWorker implements Working {
     }
   }
 
-  async #sweep(nats: Nats, stream: JobStreams['jobs'], config: Consumer): Promise<void> {
-    const count = await deliverAgain(nats, this.#options.streams, stream, config)
-    if (count > 0) this.#options.log.warn({ stream: stream.name, consumer: config.durable_name, count }, 'jobs that a server has forgotten to remove are delivered again')
-  }
+  #startOf(nats: Nats): string | undefined { return this.#options.renewsConsumers ? startOf(nats) : undefined }
 
   /** Resolves when fewer wait here than may run at a time. */
   async #freePlace(): Promise<void> {
@@ -124,7 +118,11 @@ export class JobWorker implements Working {
     if (this.#stopping.signal.aborted) return message.nak()
     // Of a serial lane, whose names are mixed: another worker has this one.
     if (!this.#work.names.includes(stored.job.name)) return message.nak(renewMs)
-    this.#ahead.push({ message, stored, renewedAtMs: monotonicMs() })
+    const renewedAtMs = monotonicMs()
+    // Its claim ran out, or the consumer is a new one: it goes on, and this delivery is the one to be acknowledged.
+    const here = [...this.#running.keys(), ...this.#ahead].find(one => one.message.seq === message.seq)
+    if (here) return void Object.assign(here, { message, renewedAtMs })
+    this.#ahead.push({ message, stored, renewedAtMs })
     this.#begin()
   }
 
@@ -142,10 +140,11 @@ export class JobWorker implements Working {
     this.#placeIsFree = Promise.withResolvers()
   }
 
-  async #run({ message, stored }: Claimed): Promise<void> {
+  async #run(claimed: Claimed): Promise<void> {
+    const { stored } = claimed
     const { signal } = this.#cutting
     const { job } = stored
-    const attempt = job.serial === undefined ? stored.attempts + 1 : message.info.deliveryCount
+    const attempt = job.serial === undefined ? stored.attempts + 1 : claimed.message.info.deliveryCount
     const cut = new Promise<'cut'>(resolve => {
       const onAbort = () => { void sleep(obeyMs).then(() => resolve('cut')) }
       if (signal.aborted) onAbort()
@@ -153,26 +152,26 @@ export class JobWorker implements Working {
     })
     const handled = Promise.resolve().then(() => this.#work.handle({ job, attempt, signal })).then(() => 'done' as const, (error: unknown) => ({ error }))
     const outcome = await Promise.race([handled, cut])
-    if (outcome === 'done') return this.#settle(message)
-    if (outcome === 'cut' || signal.aborted) return message.nak()
+    if (outcome === 'done') return this.#settle(claimed)
+    if (outcome === 'cut' || signal.aborted) return claimed.message.nak()
     const error = String((outcome.error as Error | null)?.message ?? outcome.error)
     this.#options.log.warn({ err: outcome.error, intent: job.name, traceId: job.traceparent ? traceIdOf(job.traceparent) : undefined, id: job.id, attempt, attemptsMax: job.attemptsMax }, 'a job failed')
     const { streams } = this.#options
     const next = { job, attempts: attempt, moves: stored.moves + 1, error }
-    if (attempt >= job.attemptsMax) return this.#settle(message, () => this.#put(streams.dead, deadSubject(streams, job.id), { ...next, readyAtMs: agreedNow() }))
+    if (attempt >= job.attemptsMax) return this.#settle(claimed, () => this.#put(streams.dead, deadSubject(streams, job.id), { ...next, readyAtMs: agreedNow() }))
     const delayMs = backoffMs(retry, attempt)
-    if (job.serial !== undefined) return message.nak(delayMs)
+    if (job.serial !== undefined) return claimed.message.nak(delayMs)
     const readyAtMs = agreedNow() + delayMs
-    await this.#settle(message, () => this.#put(streams.later, laterSubject(streams, job.id), { ...next, readyAtMs }))
+    await this.#settle(claimed, () => this.#put(streams.later, laterSubject(streams, job.id), { ...next, readyAtMs }))
   }
 
   /** Writes down how it ended, where it is to lie now first: dying in between it would be there twice, never not at all. */
-  async #settle(message: JsMsg, put?: () => Promise<boolean>): Promise<void> {
+  async #settle(claimed: Pick<Claimed, 'message'>, put?: () => Promise<boolean>): Promise<void> {
     let isPut = put === undefined
     for (let attempt = 1; attempt <= 8; attempt++) {
       try {
         isPut ||= await put!()
-        if (isPut && await message.ackAck()) return
+        if (isPut && await claimed.message.ackAck()) return
       } catch (error) {
         this.#options.log.debug({ err: error }, 'the outcome of a job could not be written yet')
       }
@@ -196,7 +195,7 @@ export class JobWorker implements Working {
     })
     // Those behind it need not wait with it.
     if (!isPut) return message.nak(putOffMs)
-    await this.#settle(message)
+    await this.#settle({ message })
   }
 
   #renew(): void {

@@ -20,14 +20,13 @@ export interface NatsQueueOptions {
   readonly prefix: string
   readonly replicas: number
   readonly log: Logger
-  /** How often workers look for what a killed server has left. Default 5 s; Infinity, for a negative control: never. */
-  readonly sweepMs?: number
+  /** False, for a negative control: consumers are used as a killed server has restored them. */
+  readonly renewsConsumers?: boolean
 }
 
 /** An attempt that has ended is acknowledged within milliseconds. */
 const triesMax = 40
 const pauseMs = 25
-const sweepMsDefault = 5_000
 
 export const openNatsQueue = (options: NatsQueueOptions): Queue => new NatsQueue(options)
 
@@ -80,7 +79,7 @@ class NatsQueue implements Queue {
 
   async work(work: WorkOptions): Promise<Working> {
     if (this.#closing) throw fault('UNAVAILABLE', 'the queue is closed')
-    const worker = new JobWorker({ streams: this.#streams, log: this.#options.log, sweepMs: this.#options.sweepMs ?? sweepMsDefault, prepared: () => this.#prepared() }, work)
+    const worker = new JobWorker({ streams: this.#streams, log: this.#options.log, renewsConsumers: this.#options.renewsConsumers ?? true, prepared: () => this.#prepared() }, work)
     this.#workers.add(worker)
     return { stop: async graceMs => { await worker.stop(graceMs); this.#workers.delete(worker) } }
   }
