@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sleep } from '../src/base/time.ts'
-import { Deadline } from '../src/runtime/deadline.ts'
+import { Deadline } from '../src/base/deadline.ts'
 
 const hangs = () => new Promise<string>(() => {})
 

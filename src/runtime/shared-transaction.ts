@@ -10,7 +10,7 @@
 import { randomHex } from '../base/random.ts'
 import type { Declared, RoutedKey } from '../model/intent.ts'
 import type { Advance, Message } from '../ports/database.ts'
-import { Deadline } from './deadline.ts'
+import { Deadline } from '../base/deadline.ts'
 import { writingContext } from './execution.ts'
 import type { Execution, Surroundings } from './execution.ts'
 import type { Span } from './span.ts'

@@ -3,11 +3,11 @@
  * network, and what may be repeated is repeated, so that an intent which only works in
  * process, or only once, is found on a laptop.
  */
+import { Deadline } from '../../base/deadline.ts'
 import { errorTable, fault } from '../../base/errors.ts'
 import type { ErrorCode, Issue, TenfoldError } from '../../base/errors.ts'
-import { monotonicMs } from '../../base/time.ts'
 import type { Answer, Call, Receiver, Transport } from '../../ports/transport.ts'
-import { answerOf, copyOfCall, Receivers, withTimeout } from './transport.ts'
+import { answerOf, copyOfCall, Receivers } from './transport.ts'
 
 interface WireError {
   readonly code: ErrorCode
@@ -30,14 +30,14 @@ export function openSerialisingTransport(options: { readonly retries: number }):
     async call(call) {
       receivers.find(call)
       const copy = copyOfCall(call)
-      const deadlineMs = monotonicMs() + call.metadata.timeoutMs
+      // All repeats share the time of the one call.
+      const deadline = new Deadline(call.metadata.timeoutMs)
       const sends = call.repeatable ? options.retries + 1 : 1
       let response = ''
       for (let sent = 0; sent < sends; sent++) {
-        // All repeats share the time of the one call.
-        const timeoutMs = sent === 0 ? call.metadata.timeoutMs : deadlineMs - monotonicMs()
+        const timeoutMs = sent === 0 ? call.metadata.timeoutMs : deadline.remainingMs()
         const request: Call = { ...copy, metadata: { ...copy.metadata, timeoutMs } }
-        response = await withTimeout(timeoutMs, deliver(receivers.find(request), JSON.stringify(request)))
+        response = await deadline.race(deliver(receivers.find(request), JSON.stringify(request)))
       }
       return receive(response)
     },

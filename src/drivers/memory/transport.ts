@@ -1,8 +1,8 @@
 /** The transport within one process: a function call, with copies so that nobody shares an object. */
+import { Deadline } from '../../base/deadline.ts'
 import { fault, isTenfoldError } from '../../base/errors.ts'
 import type { TenfoldError } from '../../base/errors.ts'
 import { JsonText } from '../../base/json-text.ts'
-import { after } from '../../base/time.ts'
 import type { Answer, Call, Caller, Receiver, Transport } from '../../ports/transport.ts'
 import { jsonCopy } from './json-copy.ts'
 
@@ -23,13 +23,6 @@ export class Receivers {
     if (!receiver) throw fault('UNAVAILABLE', `no process serves '${intent}'`)
     return receiver
   }
-}
-
-export function withTimeout<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const cancel = after(timeoutMs, () => reject(fault('DEADLINE_EXCEEDED')))
-    work.finally(cancel).then(resolve, reject)
-  })
 }
 
 /** A copy of the call that the callee may do with as it likes. What cannot be copied is the caller's fault. */
@@ -64,7 +57,7 @@ export function openMemoryTransport(): Transport {
     serve: (services, receiver) => receivers.serve(services, receiver),
     async call(call) {
       const receiver = receivers.find(call)
-      return withTimeout(call.metadata.timeoutMs, answerOf(receiver, copyOfCall(call)))
+      return new Deadline(call.metadata.timeoutMs).race(answerOf(receiver, copyOfCall(call)))
     },
   }
 }

@@ -2,8 +2,8 @@
  * Deadlines. Checking is free and happens before every statement; for work that hangs
  * elsewhere one shared sweep rejects what has run out, instead of a timer for each call.
  */
-import { fault } from '../base/errors.ts'
-import { after, monotonicMs } from '../base/time.ts'
+import { fault } from './errors.ts'
+import { after, monotonicMs } from './time.ts'
 
 const sweepMs = 50
 /** One deadline may have several under way: what waits for an answer, and within it a read that others share. */
