@@ -73,16 +73,9 @@ async function seeded(folder: string, secret: string, closers: (() => Promise<un
   // Followers and counts may be projected a moment later.
   await new Promise(resolve => setTimeout(resolve, 1_000))
   const data = await extract(conduit.databaseUrl)
-  await vacuum(conduit.databaseUrl)
+  // As the copy is once it is loaded: a minute later the server would do it on its own.
+  await run(conduit.databaseUrl, 'vacuum analyze')
   return { data, people, postgres: { url: conduit.databaseUrl, pid: conduit.postgresPid }, first: conduit }
-}
-
-/** As the copy is once it is loaded: a minute later the server would do it on its own. */
-async function vacuum(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  await client.query('vacuum analyze')
-  await client.end()
 }
 
 async function synthetic(folder: string, closers: (() => Promise<unknown>)[]): Promise<Ground> {
@@ -104,9 +97,13 @@ async function copyFor(serverUrl: string, data: Dataset): Promise<string> {
 }
 
 async function createDatabase(serverUrl: string, name: string): Promise<string> {
-  const client = new pg.Client({ connectionString: serverUrl })
-  await client.connect()
-  await client.query(`create database ${name}`)
-  await client.end()
+  await run(serverUrl, `create database ${name}`)
   return Object.assign(new URL(serverUrl), { pathname: `/${name}` }).href
+}
+
+async function run(url: string, text: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query(text)
+  await client.end()
 }

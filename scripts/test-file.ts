@@ -63,7 +63,7 @@ async function endForgotten(file: string, reasons: string[]): Promise<void> {
   end(forgotten)
 }
 
-interface Started { readonly pid: number, readonly command: string }
+interface Started { readonly pid: number; readonly command: string }
 
 /** Whoever carries the mark of the file; elsewhere than on Linux nobody can be asked. */
 function startedBy(file: string): Started[] {

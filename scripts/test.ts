@@ -16,6 +16,8 @@ const root = path.dirname(import.meta.dirname)
 const given = process.argv.slice(2)
 const isSoak = given.includes('--soak')
 const chosen = given.filter(one => !one.startsWith('--'))
+/** Of a file: several times what the longest takes. What is named may take longer. */
+const limitMs = (chosen.length > 0 ? 60 : isSoak ? 20 : 8) * 60_000
 /** What has a longer form: in the soak the others would only run again. */
 const soaked = [
   'test/alerts/{burn-rate,live}.test.ts',
@@ -44,8 +46,6 @@ const first = [
   'test/advise.test.ts', 'test/processes/restart.test.ts', 'test/topologies/', 'test/faults/', 'test/processes/', 'test/crash/', 'test/replicas/', 'test/console/', 'test/consistency/', 'test/insight/', 'test/overload/', 'test/load/', 'test/cli/', 'test/metrics/',
   'test/cdn/', 'test/hostile.test.ts', 'test/start.test.ts', 'test/observability.test.ts', 'test/mail.test.ts', 'test/upload.test.ts', 'test/readme.test.ts', 'test/client.test.ts', 'examples/',
 ]
-/** Of a file: several times what the longest takes. What is named may take longer. */
-const limitMs = (chosen.length > 0 ? 60 : isSoak ? 20 : 8) * 60_000
 const rankOf = (file: string): number => { const rank = first.findIndex(one => file.startsWith(one)); return rank < 0 ? first.length : rank }
 
 const patterns = isSoak ? soaked : ['test/**/*.test.ts', 'examples/*/**/*.test.ts']

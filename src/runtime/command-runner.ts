@@ -4,6 +4,7 @@
  * forgotten what is no longer true.
  */
 import { createHash } from 'node:crypto'
+import type { Deadline } from '../base/deadline.ts'
 import { fault } from '../base/errors.ts'
 import { sleep } from '../base/time.ts'
 import type { Command } from '../model/command.ts'
@@ -11,7 +12,6 @@ import type { Key } from '../model/intent.ts'
 import { routed } from '../model/key.ts'
 import type { Call } from '../ports/transport.ts'
 import { callerOf } from './caller.ts'
-import type { Deadline } from '../base/deadline.ts'
 import type { DispatcherOptions, Outcome } from './dispatcher.ts'
 import { writingContext } from './execution.ts'
 import type { Execution } from './execution.ts'

@@ -3,6 +3,8 @@
  * is the one layer that retries. What a query and a command do differently is in their
  * runners. It answers calls from the ingress and, through the transport, from other services.
  */
+import { Deadline } from '../base/deadline.ts'
+import type { Observer } from '../base/deadline.ts'
 import { fault, isTenfoldError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { monotonicMs } from '../base/time.ts'
@@ -12,8 +14,6 @@ import type { Declared } from '../model/intent.ts'
 import type { Query } from '../model/query.ts'
 import type { Answer, Call } from '../ports/transport.ts'
 import { CommandRunner } from './command-runner.ts'
-import { Deadline } from '../base/deadline.ts'
-import type { Observer } from '../base/deadline.ts'
 import { assertDepth } from './execution.ts'
 import type { Surroundings } from './execution.ts'
 import type { IntentMeter } from './intent-meter.ts'

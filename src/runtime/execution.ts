@@ -3,6 +3,7 @@
  * most calls use one statement and nothing else.
  */
 import type { Kysely } from 'kysely'
+import type { Deadline } from '../base/deadline.ts'
 import { fault } from '../base/errors.ts'
 import { JsonText, jsonOf, valueOf } from '../base/json-text.ts'
 import { newId } from '../base/id.ts'
@@ -14,7 +15,6 @@ import { routed } from '../model/key.ts'
 import { primaryServer } from '../ports/database.ts'
 import type { Database, Transaction } from '../ports/database.ts'
 import type { Caller, CallMetadata, Transport } from '../ports/transport.ts'
-import type { Deadline } from '../base/deadline.ts'
 import type { GhostCache } from './ghost-cache.ts'
 import type { Invalidation } from './invalidation.ts'
 import type { Reading } from './session.ts'

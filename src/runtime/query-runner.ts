@@ -1,11 +1,11 @@
 /** Runs queries: caller, input, key, session, handler, output; and keeps the answers of those that may be kept. */
+import { Deadline } from '../base/deadline.ts'
 import { JsonText, jsonOf, valueOf } from '../base/json-text.ts'
 import type { Key } from '../model/intent.ts'
 import { routed } from '../model/key.ts'
 import type { Query } from '../model/query.ts'
 import type { Call } from '../ports/transport.ts'
 import { callerOf } from './caller.ts'
-import { Deadline } from '../base/deadline.ts'
 import type { DispatcherOptions, Outcome } from './dispatcher.ts'
 import { queryContext } from './execution.ts'
 import type { Execution } from './execution.ts'

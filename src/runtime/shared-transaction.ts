@@ -7,10 +7,10 @@
  * A handler that calls other intents gets a transaction of its own: what it calls must see
  * what the deliveries before it did, and must not wait for their locks.
  */
+import { Deadline } from '../base/deadline.ts'
 import { randomHex } from '../base/random.ts'
 import type { Declared, RoutedKey } from '../model/intent.ts'
 import type { Advance, Message } from '../ports/database.ts'
-import { Deadline } from '../base/deadline.ts'
 import { writingContext } from './execution.ts'
 import type { Execution, Surroundings } from './execution.ts'
 import type { Span } from './span.ts'

@@ -227,6 +227,20 @@ test('processes share the partitions of a consumer, each key stays in order, and
   assertAllInOrder(got, sent)
 })
 
+test('a job that runs while a lone server is killed goes on, and its worker does not begin it again', { skip, timeout: 60_000 }, async t => {
+  const { servers, place } = await placeOf(t)
+  const queue = openNatsQueue({ ...place, log: silentLogger })
+  t.after(() => queue.close())
+  let [begun, ended] = [0, 0]
+  await queue.work({ names: ['mail.send'], concurrency: 4, handle: async () => { begun++; await sleep(15_000); ended++ } })
+  await queue.enqueue([{ id: many(1)[0]!.id, name: 'mail.send', payload: null, attemptsMax: 5 }])
+  await until('it runs', () => begun === 1)
+  await killed(servers, 0)
+  await until('it has ended', () => ended === 1)
+  await until('none is left', async () => { const { waiting, running } = await queue.depth(); return waiting + running === 0 })
+  assert.equal(begun, 1)
+})
+
 test('negative control: with the consumers that a killed server has restored, jobs stay', { skip }, async () => {
   const [restart] = verify(queueSuite, natsQueueDriver('nats, which renews no consumer', queue => queue, { renewsConsumers: false })).filter(one => one.name.endsWith('a restart of the engine loses no job'))
   await assert.rejects(restart!.run(), /not within \d+ ms: (all have run|none is left)/)

@@ -10,34 +10,25 @@ export class UnfitValue extends Error {
   }
 }
 
-/** Where a value lies, as text only when somebody must be told. */
-interface Place { readonly within: Place | null; readonly key: string | number }
-
-const textOf = ({ within, key }: Place): string => within === null ? String(key) : `${textOf(within)}${typeof key === 'number' ? `[${key}]` : `.${key}`}`
-
-export const jsonCopy = (value: unknown, path: string): unknown => copied(value, null, path, 0)
-
-function copied(value: unknown, within: Place | null, key: string | number, depth: number): unknown {
+export function jsonCopy(value: unknown, path: string, depth = 0): unknown {
   if (value === null || value === undefined || typeof value === 'string' || typeof value === 'boolean') return value
-  const unfit = (what: string) => new UnfitValue(textOf({ within, key }), what)
   if (typeof value === 'number') {
-    if (!Number.isFinite(value)) throw unfit(String(value))
+    if (!Number.isFinite(value)) throw new UnfitValue(path, String(value))
     return value
   }
-  if (typeof value !== 'object') throw unfit(`a ${typeof value}`)
-  if (depth > depthMax) throw unfit(`nested deeper than ${depthMax} levels or contains itself`)
-  const here: Place = { within, key }
-  if (Array.isArray(value)) return value.map((one, index) => one === undefined ? null : copied(one, here, index, depth + 1))
+  if (typeof value !== 'object') throw new UnfitValue(path, `a ${typeof value}`)
+  if (depth > depthMax) throw new UnfitValue(path, `nested deeper than ${depthMax} levels or contains itself`)
+  if (Array.isArray(value)) return value.map((one, index) => one === undefined ? null : jsonCopy(one, `${path}[${index}]`, depth + 1))
   const prototype = Object.getPrototypeOf(value) as unknown
-  if (prototype !== Object.prototype && prototype !== null) throw unfit(`a ${(value as object).constructor?.name ?? 'object'}`)
+  if (prototype !== Object.prototype && prototype !== null) throw new UnfitValue(path, `a ${(value as object).constructor?.name ?? 'object'}`)
   const copy: Record<string, unknown> = {}
-  for (const name of Object.keys(value)) {
-    const one = (value as Record<string, unknown>)[name]
+  for (const key of Object.keys(value)) {
+    const one = (value as Record<string, unknown>)[key]
     if (one === undefined) continue
-    const copiedOne = copied(one, here, name, depth + 1)
+    const copied = jsonCopy(one, `${path}.${key}`, depth + 1)
     // Assigning this name would set the prototype of the copy instead.
-    if (name === '__proto__') Object.defineProperty(copy, name, { value: copiedOne, enumerable: true, configurable: true, writable: true })
-    else copy[name] = copiedOne
+    if (key === '__proto__') Object.defineProperty(copy, key, { value: copied, enumerable: true, configurable: true, writable: true })
+    else copy[key] = copied
   }
   return copy
 }
